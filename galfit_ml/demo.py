@@ -1,0 +1,54 @@
+"""One real galaxy from file to figures: what a newcomer runs first."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galfit_ml.errors import OutputExistsError
+
+if TYPE_CHECKING:
+    from galfit_ml.backend import Progress
+    from galfit_ml.posterior import Posterior
+
+EXAMPLE = "spec-0945-52652-0470.fits"
+FILES = ("posterior.ecsv", "posterior.fits", "fit.png", "corner.png")
+"""What the demo writes; files of these names in its folder are replaced."""
+
+_SEED = 1
+
+
+def example_path() -> Path:
+    """The SDSS spectrum that comes with the package: NGC 3073, as the survey's own FITS file (see its README.md)."""
+    return Path(str(resources.files("galfit_ml") / "data" / "example" / EXAMPLE))
+
+
+def run_demo(out: str | Path = "demo", backend: str | None = None, progress: Progress | None = None) -> Posterior:
+    """Estimate the example galaxy and write the summary, the posterior and two figures into the folder `out`.
+
+    Args:
+        out: folder, made where it is not there; the names in `FILES` are replaced.
+        backend: name, or None for the default backend.
+        progress: called as progress(done, total, message).
+
+    Raises:
+        OutputExistsError: `out` is a file.
+        PluginError: the backend cannot be loaded.
+    """
+    from galfit_ml.api import estimate
+
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(
+            f"'{folder}' is a file; the demo needs a folder. Name another: galfit-ml demo --out DIR"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    posterior = estimate(example_path(), backend, seed=_SEED, progress=progress)
+    table, draws, fit, corner = (folder / name for name in FILES)
+    posterior.save(table, overwrite=True)
+    posterior.save(draws, overwrite=True)
+    if posterior.best_fit is not None:
+        posterior.plot_fit().savefig(fit)
+    posterior.plot().savefig(corner)
+    return posterior

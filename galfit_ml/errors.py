@@ -1,0 +1,48 @@
+"""Errors a user may meet. Each message says what happened, why it usually happens, and what to type."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GalfitMLError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class SpectrumError(GalfitMLError, ValueError):
+    """A spectrum cannot be used: no good pixel, wrong units, no overlap with the instrument."""
+
+
+class UnknownNameError(GalfitMLError, LookupError):
+    """A backend, instrument, parameter or option of that name does not exist."""
+
+
+class PluginError(GalfitMLError, RuntimeError):
+    """A plugin or backend is installed but cannot be loaded."""
+
+
+class PriorError(GalfitMLError, ValueError):
+    """A prior lies outside what the model covers, or is malformed."""
+
+
+class FileFormatError(GalfitMLError, ValueError):
+    """A file is missing, damaged, truncated or of another kind."""
+
+
+class OutputExistsError(GalfitMLError, FileExistsError):
+    """The output file is there already and would be overwritten."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
+    """Return the error for an unknown `name`, with the nearest known one suggested.
+
+    >>> print(unknown_name("backend", "emce", ["cnn", "emcee"]))
+    No backend 'emce'. Did you mean 'emcee'? Installed: cnn, emcee.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
+    suggestion = f" Did you mean '{near[0]}'?" if near else ""
+    listing = ", ".join(names) if names else "none"
+    word = "Installed" if kind in {"backend", "instrument"} else "Known"
+    return UnknownNameError(f"No {kind} '{name}'.{suggestion} {word}: {listing}.{' ' + hint if hint else ''}")

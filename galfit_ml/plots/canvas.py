@@ -1,0 +1,61 @@
+"""What the figures share: the row they show, a canvas without pyplot, texts."""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from galfit_ml.errors import SpectrumError
+from galfit_ml.summary import with_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from galfit_ml.posterior import Posterior
+
+DATA, MODEL, BAND, MASKED = "#30343b", "#d1422f", "#b9c2cf", "#eceff3"
+EMISSION, ABSORPTION = "#17679f", "#80508f"
+FILL, EDGE = "#9dbfd8", "#17507e"
+
+
+def one_row(posterior: Posterior, index: int) -> Posterior:
+    """The posterior of spectrum `index` alone; SpectrumError if it has no result."""
+    row: Posterior = posterior[int(index)]
+    if not row.ok[0]:
+        raise SpectrumError(f"{row.ids[0]} has no result to plot: {row.reasons[0] or 'the inference failed'}")
+    return row
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches, that draws without a display and shows itself in notebooks."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    # IPython shows what has this method; without pyplot nobody else would give the figure one.
+    setattr(figure, "_repr_png_", partial(_png, figure))  # noqa: B010 - not an attribute that matplotlib declares
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def plain_text(figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
+    """Text as it stands: a file name may hold '$' and '_'."""
+    figure.text(x, y, text, parse_math=False, **style)
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text` with its middle left out where it has more than `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest // 2 - 1]}…{text[-(longest // 2) :]}"
+
+
+def value_with_errors(q16: float, q50: float, q84: float) -> str:
+    """The median with its errors in mathtext."""
+    median, up, down = with_errors(q16, q50, q84)
+    return rf"${median}^{{+{up}}}_{{-{down}}}$" if up else f"{median} (fixed)"

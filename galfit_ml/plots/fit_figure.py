@@ -1,0 +1,238 @@
+"""Observed spectrum, best model, residuals, and the lines named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galfit_ml.errors import GalfitMLError, SpectrumError
+from galfit_ml.plots.canvas import (
+    ABSORPTION,
+    BAND,
+    DATA,
+    EMISSION,
+    MASKED,
+    MODEL,
+    new_figure,
+    one_row,
+    plain_text,
+    shortened,
+    value_with_errors,
+)
+from galfit_ml.plots.features import FEATURES
+from galfit_ml.summary import flag_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from galfit_ml.parameters import Parameter
+    from galfit_ml.posterior import Posterior
+
+Floats = NDArray[np.float64]
+
+_LEGEND: dict[str, Any] = {
+    "fontsize": 8,
+    "frameon": False,
+    "borderaxespad": 0,
+    "handlelength": 1.4,
+    "columnspacing": 1.2,
+}
+
+
+def fit(posterior: Posterior, index: int = 0) -> Figure:
+    """Observed spectrum, best model and residuals of spectrum `index`, with the lines named.
+
+    Raises:
+        GalfitMLError: the backend gave no best model.
+        SpectrumError: this spectrum has no result.
+    """
+    row = one_row(posterior, index)
+    if row.best_fit is None:
+        backend = row.provenance.get("backend", "that made it")
+        raise GalfitMLError(
+            f"This posterior holds no best model: backend {backend} gives none. posterior.plot() shows its draws; "
+            "estimate with backend='emcee' for a model spectrum."
+        )
+    shown = _Shown.of(row)
+    figure = new_figure(10.0, 6.2)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.085, top=0.835, hspace=0.04)
+    _draw_spectrum(top, shown, relative="RELATIVE_FLUX" in flag_names(row.flags[0]))
+    _draw_residuals(bottom, shown)
+    redshift = _peak(row["redshift"][0]) if "redshift" in row.parameters else 0.0
+    _mark_features(top, redshift)
+    _rest_frame_axis(top, redshift)
+    _fit_title(figure, row)
+    figure.legend(
+        *top.get_legend_handles_labels(), loc="lower right", ncols=4, bbox_to_anchor=(0.985, 0.015), **_LEGEND
+    )
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The pixels of one best fit, [n_pix] each, with a NaN pixel wherever the wavelengths jump (arms, gaps)."""
+
+    wavelength: Floats
+    flux: Floats
+    sigma: Floats
+    model: Floats
+    good: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, row: Posterior) -> _Shown:
+        best = row.best_fit
+        assert best is not None
+        keep = np.isfinite(best.wavelength[0]) & np.isfinite(best.model[0])
+        if not keep.any():
+            raise SpectrumError(f"{row.ids[0]} has no best model to plot.")
+        wavelength, good = best.wavelength[0, keep], best.good[0, keep]
+        ivar = best.ivar[0, keep]
+        sigma = np.where(good & (ivar > 0), 1 / np.sqrt(np.where(ivar > 0, ivar, 1.0)), np.nan)
+        flux = np.where(good, best.flux[0, keep], np.nan)
+        step = np.diff(wavelength)
+        jumps = 1 + np.flatnonzero((step <= 0) | (step > 5 * np.median(np.abs(step))))
+        apart = partial(np.insert, obj=jumps, values=np.nan)
+        model = best.model[0, keep]
+        return cls(apart(wavelength), apart(flux), apart(sigma), apart(model), np.insert(good, jumps, True))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Flux range to show: all of the model and nearly all of the data, with room for labels above and below."""
+        continuum = np.nanpercentile(self.model, 90)
+        data = self.flux[np.isfinite(self.flux)] if np.isfinite(self.flux).any() else self.model
+        low = min(np.nanpercentile(self.model, 0.2), np.percentile(data, 1.0), 0.25 * continuum)
+        high = max(np.nanmax(self.model), np.percentile(data, 99.5))
+        high = min(high, max(12 * continuum, np.percentile(data, 99)))
+        span = (high - low) or 1.0
+        return low - 0.26 * span, high + 0.3 * span
+
+
+def _draw_spectrum(axes: Axes, shown: _Shown, relative: bool) -> None:
+    wave, sigma = shown.wavelength, shown.sigma
+    band: dict[str, Any] = {"step": "mid", "color": BAND, "alpha": 0.75, "linewidth": 0, "label": r"$\pm 1\sigma$"}
+    axes.fill_between(wave, shown.flux - sigma, shown.flux + sigma, **band)
+    axes.plot(wave, shown.flux, drawstyle="steps-mid", color=DATA, linewidth=0.55, label="data")
+    axes.plot(wave, shown.model, color=MODEL, linewidth=0.85, label="best model")
+    if _shade_masked(axes, shown):
+        axes.fill_between([], [], color=MASKED, label="masked")
+    axes.set_ylim(shown.limits)
+    unit = "relative units" if relative else r"$10^{-17}\,\mathrm{erg\,s^{-1}\,cm^{-2}\,\AA^{-1}}$"
+    axes.set_ylabel(rf"$f_\lambda$  [{unit}]")
+    _ticks(axes, labelbottom=False)
+
+
+def _draw_residuals(axes: Axes, shown: _Shown) -> None:
+    residual = (shown.flux - shown.model) / shown.sigma
+    finite = np.abs(residual[np.isfinite(residual)])
+    half = float(np.clip(1.25 * np.percentile(finite, 99), 4.0, 12.0)) if finite.size else 4.0
+    axes.axhspan(-1, 1, color=BAND, alpha=0.6, linewidth=0)
+    axes.axhline(0, color=MODEL, linewidth=0.8)
+    axes.plot(shown.wavelength, residual, drawstyle="steps-mid", color=DATA, linewidth=0.5)
+    _shade_masked(axes, shown)
+    axes.set_ylim(-half, half)
+    axes.set_ylabel(r"residual / $\sigma$")
+    axes.set_xlabel(r"observed wavelength, vacuum  [$\mathrm{\AA}$]")
+    axes.set_xlim(np.nanmin(shown.wavelength), np.nanmax(shown.wavelength))
+    _ticks(axes)
+
+
+def _ticks(axes: Axes, **options: Any) -> None:
+    axes.minorticks_on()
+    axes.tick_params(which="both", direction="in", right=True, labelsize=9, **options)
+
+
+def _shade_masked(axes: Axes, shown: _Shown) -> bool:
+    """Grey the runs of masked pixels; False if there are none."""
+    masked = ~shown.good & np.isfinite(shown.wavelength)
+    if not masked.any():
+        return False
+    turns = np.flatnonzero(np.diff(np.concatenate([[0], masked.astype(int), [0]])))
+    pixel = np.nanmedian(np.abs(np.diff(shown.wavelength)))
+    runs = [(shown.wavelength[a] - pixel / 2, shown.wavelength[b - 1]) for a, b in turns.reshape(-1, 2)]
+    spans = [(low, high - low + pixel / 2) for low, high in runs]
+    axes.broken_barh(spans, (0, 1), transform=axes.get_xaxis_transform(), color=MASKED, linewidth=0, zorder=0)
+    return True
+
+
+def _peak(draws: Floats) -> float:
+    """Middle of the shortest interval that holds half of the draws: the main mode where there are several."""
+    ordered = np.sort(draws)
+    half = max(len(ordered) // 2, 1)
+    start = int(np.argmin(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]))
+    return float(np.median(ordered[start : start + half]))
+
+
+def _mark_features(axes: Axes, redshift: float) -> None:
+    low, high = axes.get_xlim()
+    for emission, colour, base, tip in ((True, EMISSION, 0.985, "top"), (False, ABSORPTION, 0.02, "bottom")):
+        present = [f for f in FEATURES if f.emission == emission]
+        inside = [f for f in present if low < np.mean(f.wavelengths) * (1 + redshift) < high]
+        centres = np.array([np.mean(f.wavelengths) * (1 + redshift) for f in inside])
+        places = _spread(centres, 0.017 * (high - low), low, high)
+        for feature, place in zip(inside, places, strict=True):
+            waves = np.array(feature.wavelengths) * (1 + redshift)
+            _mark(axes, feature.label, waves, float(place), (colour, base, tip))
+
+
+def _mark(axes: Axes, label: str, waves: Floats, place: float, style: tuple[str, float, str]) -> None:
+    """One label at `place`, joined to a tick at each wavelength: emission at the top, absorption at the bottom."""
+    colour, base, tip = style
+    frame = axes.get_xaxis_transform()
+    near, far = (0.835, 0.805) if tip == "top" else (0.155, 0.185)
+    text: dict[str, Any] = {"rotation": 90, "ha": "center", "va": tip, "fontsize": 8, "color": colour}
+    axes.text(place, base, label, transform=frame, **text)
+    for wave in waves:
+        axes.plot([place, wave], [near, far], transform=frame, color=colour, linewidth=0.6)
+        reach = [far, 0.03] if tip == "top" else [far, 0.97]
+        axes.plot([wave, wave], reach, transform=frame, color=colour, linewidth=0.5, alpha=0.28, zorder=0.5)
+
+
+def _spread(centres: Floats, gap: float, low: float, high: float) -> Floats:
+    """Positions nearest to `centres` (least squares) that lie at least `gap` apart, in the order of the centres."""
+    from scipy.optimize import isotonic_regression
+
+    if not len(centres):
+        return centres
+    order = np.argsort(centres)
+    steps = gap * np.arange(len(centres))
+    apart = isotonic_regression(centres[order] - steps).x
+    places = np.empty_like(centres)
+    places[order] = np.clip(apart, low + gap / 2, high - gap / 2 - steps[-1]) + steps
+    return places
+
+
+def _rest_frame_axis(axes: Axes, redshift: float) -> None:
+    scale = 1 + redshift
+    rest = axes.secondary_xaxis("top", functions=(partial(np.multiply, 1 / scale), partial(np.multiply, scale)))
+    rest.set_xlabel(r"rest-frame wavelength  [$\mathrm{\AA}$]", fontsize=9)
+    rest.minorticks_on()
+    rest.tick_params(which="both", direction="in", labelsize=9)
+
+
+def _fit_title(figure: Figure, row: Posterior) -> None:
+    best = row.best_fit
+    assert best is not None
+    values = [_value(row, p) for p in row.parameters if p.name in {"redshift", "log_stellar_mass", "log_sfr"}]
+    values = [v for v in values if v]
+    if best.n_good[0] > 0:
+        values.append(rf"$\chi^2/n$ = {best.chi2[0] / best.n_good[0]:.2f}")
+    plain_text(figure, 0.075, 0.985, shortened(row.ids[0], 70), fontsize=11, weight="bold", va="top")
+    figure.text(0.075, 0.95, "     ".join(values), fontsize=10, va="top")
+    if row.flags[0]:
+        note = flag_names(row.flags[0]).replace("|", ", ").lower().replace("_", " ")
+        plain_text(figure, 0.985, 0.985, note, fontsize=8, color=MODEL, ha="right", va="top")
+
+
+def _value(row: Posterior, parameter: Parameter) -> str:
+    """'label = median +up -down' in mathtext; "" where there is no value."""
+    q16, q50, q84 = row.quantile(parameter.name, [0.16, 0.5, 0.84])[0]
+    if not np.isfinite(q50):
+        return ""
+    unit = f" {parameter.unit}" if parameter.unit and not parameter.is_log else ""
+    return f"{parameter.label} = {value_with_errors(q16, q50, q84)}{unit}"

@@ -1,0 +1,284 @@
+"""Posteriors in files: the summary table, and everything in FITS or HDF5.
+
+Format 1 holds one JSON text, `META` (ids, reasons, parameters, names of the diagnostics, provenance), the arrays of
+`_arrays` in their own precision, so that a posterior comes back bit for bit, and a copy of the summary for people:
+
+* FITS: `SUMMARY` (binary table), `META` (UTF-8 bytes of the JSON) and one image per array, its name in capitals. Each
+  has its CHECKSUM, which is verified on reading.
+* HDF5: datasets `meta` and one per array with Fletcher-32 checksums, and the group `summary`, one dataset per column.
+
+A file appears under its name only when it is complete; one that was there stays whole until then.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galfit_ml.errors import FileFormatError, OutputExistsError
+from galfit_ml.parameters import Parameter, ParameterSet
+from galfit_ml.summary import to_table
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+    from galfit_ml.posterior import Posterior
+
+FORMAT_VERSION = 1
+KIND = "galfit_ml posterior"
+
+Arrays = dict[str, NDArray[Any]]
+
+_DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError, AttributeError)
+
+
+def save(posterior: Posterior, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a posterior: .fits, .h5 or .hdf5 hold everything, .ecsv the summary table alone.
+
+    Draws keep their precision (float64: 8 bytes a number, 40 MB for 1000 spectra of 1000 draws of 5 parameters).
+
+    Returns:
+        The path written.
+
+    Raises:
+        FileFormatError: unknown suffix, or the folder does not exist.
+        OutputExistsError: the file is there and `overwrite` is False.
+        OSError: the disk is full or not writable; a file that was there before is left as it was.
+    """
+    target = check_output(path, overwrite=overwrite)
+    _replace(target.resolve(), _WRITERS[target.suffix.lower()](posterior))
+    return target
+
+
+def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
+    """`path` if `save` could write there, else the error it would raise: ask before long work."""
+    target = Path(path)
+    _check_suffix(target, _WRITERS)
+    if not target.parent.is_dir():
+        raise FileFormatError(f"Folder '{target.parent}' does not exist. Make it first: mkdir -p '{target.parent}'")
+    if target.is_dir():
+        raise OutputExistsError(f"'{target}' is a folder. Name a file in it, for example '{target / 'results.fits'}'.")
+    if target.exists() and not overwrite:
+        raise OutputExistsError(
+            f"Output file '{target}' exists already and would be lost. Name another file, or replace it with "
+            "overwrite=True (on the command line: --overwrite)."
+        )
+    return target
+
+
+def load(path: str | Path) -> Posterior:
+    """Read a posterior that `save` wrote as .fits, .h5 or .hdf5; nothing in the file is executed.
+
+    Raises:
+        FileFormatError: no such file, a summary (.ecsv), another kind of file, a damaged one or one of a newer version.
+    """
+    source = Path(path)
+    if source.suffix.lower() == ".ecsv":
+        raise FileFormatError(
+            f"'{source}' holds the summary table only, not the draws. Read it with "
+            f"astropy.table.QTable.read('{source}'); save the posterior as .fits or .h5 to keep its draws."
+        )
+    _check_suffix(source, _READERS)
+    if not source.is_file():
+        raise FileFormatError(f"File '{source}' does not exist. Check the name, and the folder you are in.")
+    try:
+        meta, arrays = _READERS[source.suffix.lower()](source)
+        return _posterior(meta, arrays, source)
+    except FileFormatError:
+        raise
+    except _DAMAGED as error:
+        said = " ".join(str(error).split())
+        raise FileFormatError(
+            f"'{source}' cannot be read as a posterior ({type(error).__name__}: {said}). It is damaged, cut short or "
+            "of another kind: take a fresh copy, or estimate again and save with posterior.save(...)."
+        ) from error
+
+
+def _check_suffix(path: Path, known: Mapping[str, object]) -> None:
+    if path.suffix.lower() not in known:
+        raise FileFormatError(
+            f"The ending of '{path}' names no format. Use one of {', '.join(known)}: .fits and .h5 hold everything, "
+            ".ecsv the summary table."
+        )
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Put `content` under the name `target` in one step: complete, or not at all."""
+    temporary = target.with_name(f".galfit_ml-{secrets.token_hex(6)}{target.suffix}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _meta(posterior: Posterior) -> str:
+    content = {
+        "kind": KIND,
+        "format_version": FORMAT_VERSION,
+        "parameters": [asdict(p) for p in posterior.parameters],
+        "ids": posterior.ids,
+        "reasons": posterior.reasons,
+        "diagnostics": list(posterior.diagnostics),
+        "provenance": dict(posterior.provenance),
+        "arrays": list(_arrays(posterior)),
+    }
+    return json.dumps(content, indent=1)
+
+
+def _arrays(posterior: Posterior) -> Arrays:
+    """Every array of a posterior by its name in the file; diagnostics are the rows of one array."""
+    found: Arrays = {"draws": posterior.draws, "flags": posterior.flags}
+    if posterior.best_fit is not None:
+        fit = posterior.best_fit
+        found.update({f"fit_{f.name}": np.asarray(getattr(fit, f.name)) for f in fields(fit)})
+        found["fit_good"] = found["fit_good"].astype(np.uint8)
+    if posterior.embedding is not None:
+        found["embedding"] = posterior.embedding
+    if posterior.diagnostics:
+        found["diagnostics"] = np.stack([np.asarray(v, dtype=np.float64) for v in posterior.diagnostics.values()])
+    return found
+
+
+def _checked_meta(text: bytes, path: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = json.loads(text)
+    if meta["kind"] != KIND:
+        raise ValueError(f"it holds a {meta['kind']!r}")
+    if meta["format_version"] > FORMAT_VERSION:
+        raise FileFormatError(
+            f"'{path}' has format version {meta['format_version']}, this galfit_ml reads up to {FORMAT_VERSION}: a "
+            "newer one wrote it. Upgrade with: pip install -U galfit-ml"
+        )
+    return meta
+
+
+def _posterior(meta: Mapping[str, Any], arrays: Arrays, path: Path) -> Posterior:
+    from galfit_ml.posterior import BestFit, Posterior
+
+    native = {name: values.astype(values.dtype.newbyteorder("=")) for name, values in arrays.items()}
+    fit = {name.removeprefix("fit_"): values for name, values in native.items() if name.startswith("fit_")}
+    if fit:
+        fit["good"] = fit["good"].astype(np.bool_)
+    return Posterior(
+        ParameterSet(tuple(Parameter(**p) for p in meta["parameters"])),
+        native["draws"],
+        tuple(meta["ids"]),
+        native["flags"],
+        tuple(meta["reasons"]),
+        BestFit(**fit) if fit else None,
+        native.get("embedding"),
+        dict(zip(meta["diagnostics"], native.get("diagnostics", ()), strict=True)),
+        meta["provenance"],
+    )
+
+
+def _ecsv(posterior: Posterior) -> bytes:
+    buffer = io.StringIO()
+    to_table(posterior).write(buffer, format="ascii.ecsv")
+    return buffer.getvalue().encode()
+
+
+def _fits(posterior: Posterior) -> bytes:
+    from astropy.io import fits
+
+    primary = fits.PrimaryHDU()
+    primary.header["CONTENT"] = (KIND, "read with galfit_ml.Posterior.load")
+    primary.header["FORMAT"] = (FORMAT_VERSION, "version of this format")
+    for key, value in posterior.provenance.items():
+        primary.header.add_history(_ascii(f"{key} = {value}"))
+    meta = np.frombuffer(_meta(posterior).encode(), dtype=np.uint8)
+    images = [fits.ImageHDU(values, name=name.upper()) for name, values in _arrays(posterior).items()]
+    hdus = fits.HDUList([primary, _summary_hdu(posterior), fits.ImageHDU(meta, name="META"), *images])
+    buffer = io.BytesIO()
+    hdus.writeto(buffer, checksum=True)
+    return buffer.getvalue()
+
+
+def _summary_hdu(posterior: Posterior) -> fits.BinTableHDU:
+    from astropy.io import fits
+    from astropy.units import UnitsWarning
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    table = to_table(posterior)
+    table.meta.clear()
+    for name in [n for n in table.colnames if table[n].dtype.kind == "U"]:
+        table[name] = np.array([_ascii(t) for t in table[name]], dtype=np.str_)
+    descriptions = [table[name].info.description for name in table.colnames]
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # FITS has no unit for logarithms; astropy keeps it in a comment and says so. Others read it in TCOMM.
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        warnings.simplefilter("ignore", UnitsWarning)
+        table.write(buffer, format="fits")
+    hdu = fits.HDUList.fromstring(buffer.getvalue())[1]
+    hdu.name = "SUMMARY"
+    for number, text in enumerate(descriptions, start=1):
+        if text:
+            hdu.header[f"TCOMM{number}"] = text
+    return hdu
+
+
+def _ascii(text: str) -> str:
+    """`text` as FITS can hold it: printable ASCII, the rest escaped; META has it as it is."""
+    return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _read_fits(path: Path) -> tuple[dict[str, Any], Arrays]:
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    with warnings.catch_warnings():
+        # astropy only warns of a file that is cut short or fails its checksum.
+        warnings.simplefilter("error", AstropyUserWarning)
+        try:
+            with path.open("rb") as file, fits.open(file, memmap=False, checksum=True) as hdus:
+                meta = _checked_meta(hdus["META"].data.tobytes(), path)
+                return meta, {name: hdus[name.upper()].data for name in meta["arrays"]}
+        except (AstropyUserWarning, fits.VerifyError) as problem:
+            raise ValueError(str(problem)) from problem
+
+
+def _hdf5(posterior: Posterior) -> bytes:
+    import h5py
+
+    buffer = io.BytesIO()  # the HDF5 library takes the process down where a disk fills up under it
+    with h5py.File(buffer, "w") as file:
+        file.attrs["content"], file.attrs["format_version"] = KIND, FORMAT_VERSION
+        arrays = {"meta": np.frombuffer(_meta(posterior).encode(), dtype=np.uint8), **_arrays(posterior)}
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, fletcher32=values.size > 0)
+        table, group = to_table(posterior), file.create_group("summary")
+        for name in table.colnames:
+            column = table[name]
+            is_text = column.dtype.kind == "U"
+            data: Any = list(column) if is_text else np.asarray(getattr(column, "value", column))
+            group.create_dataset(name, data=data, dtype=h5py.string_dtype() if is_text else None)
+            group[name].attrs["unit"] = str(column.info.unit or "")
+    return buffer.getvalue()
+
+
+def _read_hdf5(path: Path) -> tuple[dict[str, Any], Arrays]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        meta = _checked_meta(file["meta"][()].tobytes(), path)
+        return meta, {name: file[name][()] for name in meta["arrays"]}
+
+
+_WRITERS: dict[str, Callable[[Posterior], bytes]] = {".fits": _fits, ".h5": _hdf5, ".hdf5": _hdf5, ".ecsv": _ecsv}
+
+_Reader = Callable[[Path], tuple[dict[str, Any], Arrays]]
+_READERS: dict[str, _Reader] = {".fits": _read_fits, ".h5": _read_hdf5, ".hdf5": _read_hdf5}

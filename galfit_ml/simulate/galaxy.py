@@ -1,0 +1,269 @@
+"""`GalaxyModel`: galaxies in, observed-frame spectra out; batched, on CPU or CUDA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml.simulate.dust import V_BAND, calzetti, milky_way
+from galfit_ml.simulate.galaxies import Galaxies
+from galfit_ml.simulate.history import BIRTH_CLOUD_YR, RECENT_YR, FormedMass, formed_mass
+from galfit_ml.simulate.igm import igm_transmission
+from galfit_ml.simulate.lines import add_lines
+from galfit_ml.simulate.lsf import blends, library_variance
+from galfit_ml.simulate.pixels import Pixels
+from galfit_ml.simulate.populations import SOLAR_LUMINOSITY, StellarPopulations, default_populations
+from galfit_ml.simulate.smoothing import C_KMS, evaluate_spline, spline_coefficients
+
+__all__ = ["GalaxyModel", "ModelSpectra", "Pixels", "interpolation_weights"]
+
+LYMAN_LIMIT = 911.75
+LYMAN_ALPHA = 1215.67
+CHUNK = 64
+MARGIN_KMS = 3000.0
+
+
+@dataclass(frozen=True)
+class ModelSpectra:
+    """Model spectra and what follows from them.
+
+    Args:
+        flux: [n, n_pix] observed flux density, erg s^-1 cm^-2 A^-1, in the unit given to `GalaxyModel.observe`.
+        log_stellar_mass: [n] living stars and remnants, log10 M_sun.
+        log_living_mass: [n] living stars alone, log10 M_sun.
+        log_formed_mass: [n] log10 M_sun.
+        log_sfr: [n] mean of 100 Myr, log10 M_sun/yr.
+        log_age: [n] age weighted by formed mass, log10 yr.
+    """
+
+    flux: Tensor
+    log_stellar_mass: Tensor
+    log_living_mass: Tensor
+    log_formed_mass: Tensor
+    log_sfr: Tensor
+    log_age: Tensor
+
+
+def interpolation_weights(nodes: Tensor, value: Tensor) -> Tensor:
+    """Linear interpolation as a matrix: weights [n, n_nodes] of increasing `nodes` at `value` [n], clipped."""
+    value = value.clamp(float(nodes[0]), float(nodes[-1]))
+    high = torch.searchsorted(nodes, value.contiguous()).clamp(1, len(nodes) - 1)
+    share = (value - nodes[high - 1]) / (nodes[high] - nodes[high - 1])
+    weights = torch.zeros(len(value), len(nodes), dtype=value.dtype, device=value.device)
+    weights.scatter_(1, high[:, None], share[:, None])
+    return weights.scatter_(1, high[:, None] - 1, (1 - share)[:, None])
+
+
+class GalaxyModel:
+    """Spectra of model galaxies.
+
+    Stars and nebular continuum are linear combinations of the grid; dust acts on the rest-frame grid; velocity
+    dispersion and line-spread function act in Fourier space; redshift is a shift, evaluated by cubic B-splines at the
+    observed pixels; lines are Gaussians integrated over the pixels.
+
+    Args:
+        populations: stellar grid; the shipped one by default.
+        cosmology: Planck 2018 by default.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(
+        self,
+        populations: StellarPopulations | None = None,
+        cosmology: Cosmology | None = None,
+        device: str = "cpu",
+    ) -> None:
+        grid = (populations or default_populations()).to(device)
+        self.grid = grid
+        self.cosmology = cosmology or Cosmology.default()
+        self.device = torch.device(device)
+        n_wave = len(grid.wavelength)
+        self.n_young = grid.nebular_continuum.shape[2]
+        self._first_old = int(torch.searchsorted(grid.age_edges, BIRTH_CLOUD_YR, right=True)) - 1
+        self._stars = grid.stars[:, self._first_old :].reshape(-1, n_wave).T.contiguous()
+        self._young = grid.stars[:, : self.n_young].reshape(-1, n_wave).T.contiguous()
+        self._nebular = torch.cat([grid.nebular_continuum, grid.line_luminosity], dim=-1).flatten(0, 2)
+        self._log_z, self._log_zgas = grid.metallicity.log10(), grid.gas_metallicity.log10()
+        self._curve = calzetti(grid.wavelength)
+        self._tilt = torch.log(grid.wavelength / V_BAND)
+        self._n_dark = int(torch.searchsorted(grid.wavelength, LYMAN_LIMIT))
+        self._neb_index, self._neb_share = _upsampling(grid.nebular_wavelength, grid.wavelength)
+        self._library_variance = library_variance(grid)
+        self._least_library_variance = float(self._library_variance.min())
+        self._ages = 0.5 * (grid.age_edges[1:] + grid.age_edges[:-1])
+        self._surviving = grid.living_fraction + grid.remnant_fraction
+        self._rate = (grid.ionising_rate[:, : self.n_young] / 1e46).float()
+
+    def observe(self, galaxies: Galaxies, pixels: Pixels, unit: float = 1e-17) -> ModelSpectra:
+        """Noiseless spectra.
+
+        Args:
+            galaxies: n galaxies, on the model's device.
+            pixels: where; on the model's device.
+            unit: flux unit, erg s^-1 cm^-2 A^-1.
+        """
+        order = torch.argsort(galaxies.redshift)
+        weights, reddening = pixels.band_weights() * unit, milky_way(pixels.wavelength).float()
+        flux = torch.empty(len(galaxies), len(pixels.wavelength), device=self.device)
+        parts = []
+        for rows in torch.split(order, CHUNK):
+            g = galaxies.take(rows)
+            light, mass = self._light(g, pixels.take(rows))
+            light *= self._to_flux(g.redshift, unit)[:, None]
+            if bool((g.ebv != 0).any()):
+                light *= torch.exp((-0.4 * np.log(10.0) * g.ebv)[:, None] * reddening)
+            log_formed = _log_formed_mass(g, light, weights)
+            flux[rows] = light.mul_(10 ** log_formed[:, None])
+            parts.append(_derived(log_formed, mass, self._ages))
+        back = torch.argsort(order)
+        return ModelSpectra(flux, *(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
+
+    def _to_flux(self, redshift: Tensor, unit: float) -> Tensor:
+        """[n] flux density, in `unit`, per L_sun / (rest angstrom): L / (4 pi d_L^2 (1 + z))."""
+        distance = self.cosmology.luminosity_distance_cm(redshift)
+        return (SOLAR_LUMINOSITY / (4 * np.pi * distance**2 * (1 + redshift)) / unit).float()
+
+    def _light(self, g: Galaxies, pixels: Pixels) -> tuple[Tensor, FormedMass]:
+        """Luminosity at the observed pixels, [n, n_pix] L_sun per rest angstrom and M_sun formed."""
+        z_weights = interpolation_weights(self._log_z, g.log_metallicity)
+        mass = formed_mass(
+            g.history, self.grid.age_edges, z_weights @ self._surviving, z_weights @ self.grid.living_fraction
+        )
+        nebular, lines = self._nebular_emission(g, mass, z_weights)
+        light = self._shift_and_smooth(*self._continuum(g, mass, z_weights, nebular, pixels), g, pixels)
+        self._draw_lines(light, g, lines, pixels)
+        return light, mass
+
+    def _nebular_emission(self, g: Galaxies, mass: FormedMass, z_weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Nebular continuum [n, n_neb] (L_sun/A) and lines [n, n_line] (L_sun) per M_sun formed."""
+        cloud = mass.cloud[:, : self.n_young]
+        gas = interpolation_weights(self._log_zgas, g.log_gas_metallicity)
+        ionisation = interpolation_weights(self.grid.log_u, g.log_ionisation)
+        weights = gas[:, :, None, None] * ionisation[:, None, :, None] * cloud[:, None, None, :]
+        match = interpolation_weights(self._log_z, g.log_gas_metallicity)
+        scale = ((z_weights @ self._rate) * cloud).sum(1) / ((match @ self._rate) * cloud).sum(1).clamp(min=1e-30)
+        emission = (weights.flatten(1) @ self._nebular) * scale[:, None]
+        return emission.split([len(self.grid.nebular_wavelength), len(self.grid.line_wavelength)], dim=1)  # type: ignore[return-value]
+
+    def _continuum(
+        self, g: Galaxies, mass: FormedMass, z_weights: Tensor, nebular: Tensor, pixels: Pixels
+    ) -> tuple[Tensor, int]:
+        """Rest-frame stars and nebular continuum behind dust and gas, [n, n_wave], from grid pixel `first` on."""
+        first, last = self._window(g.redshift, pixels)
+        n_dark = max(self._n_dark - first, 0)
+        old = (z_weights[:, :, None] * (mass.total - mass.cloud)[:, None, self._first_old :]).flatten(1)
+        young = (z_weights[:, :, None] * mass.cloud[:, None, : self.n_young]).flatten(1)
+        low, share = self._neb_index[first:last], self._neb_share[first:last]
+        birth = young @ self._young[first:last].T
+        birth[:, :n_dark] = 0.0
+        birth += torch.lerp(nebular.index_select(1, low), nebular.index_select(1, low + 1), share)
+        depth = self._depth(g, self._curve[first:last], self._tilt[first:last])
+        light = old @ self._stars[first:last].T
+        light.addcmul_(torch.exp(depth * (g.dust_eta - 1)[:, None]), birth)
+        light *= depth.exp_()
+        light[:, :n_dark] = 0.0
+        wave = self.grid.wavelength[first:last]
+        blue = int(torch.searchsorted(wave, LYMAN_ALPHA))
+        if blue:
+            light[:, :blue] *= igm_transmission(wave[:blue], g.redshift.float())
+        return light, first
+
+    @staticmethod
+    def _depth(g: Galaxies, curve: Tensor, tilt: Tensor) -> Tensor:
+        """ln of the transmission of the diffuse dust, [n, n_wave] (Noll et al. 2009, A&A 507, 1793, eq. 8, no bump)."""
+        scale = (-0.4 * np.log(10.0) * g.dust_av)[:, None]
+        if bool((g.dust_slope == 0).all()):
+            return scale * curve
+        return scale * curve * torch.exp(g.dust_slope[:, None] * tilt)
+
+    def _window(self, redshift: Tensor, pixels: Pixels) -> tuple[int, int]:
+        """Range of grid pixels that the observed pixels see, with a margin for smoothing."""
+        margin = MARGIN_KMS / C_KMS
+        low = np.log(float(pixels.wavelength.min()) / (1 + float(redshift.max()))) - margin
+        high = np.log(float(pixels.wavelength.max()) / (1 + float(redshift.min()))) + margin
+        first = int((low - self.grid.ln_wavelength0) / self.grid.dln)
+        last = int((high - self.grid.ln_wavelength0) / self.grid.dln) + 2
+        n_wave = len(self.grid.wavelength)
+        return min(max(first, 0), n_wave - 8), max(min(last, n_wave), 8)
+
+    def _shift_and_smooth(self, light: Tensor, first: int, g: Galaxies, pixels: Pixels) -> Tensor:
+        """Redshift, velocity dispersion and line-spread function: [n, n_wave] rest -> [n, n_pix] observed."""
+        stretch = (1 + g.redshift.double()) * (1 + g.zero_point.double() / C_KMS)
+        shift = torch.log(stretch) / self.grid.dln
+        position = (torch.log(pixels.wavelength) - self.grid.ln_wavelength0) / self.grid.dln
+        excess = self._excess_variance(position, shift, pixels)
+        out = light.new_empty(len(g), len(position))
+        for blend in blends(excess, g.velocity_dispersion):
+            rows = slice(None) if blend.rows is None else blend.rows
+            splines = spline_coefficients(light[rows], g.velocity_dispersion[rows], blend.variances, self.grid.dln)
+            out[rows] = evaluate_spline(splines, position - first, blend.weights, shift[rows])
+        return out
+
+    def _excess_variance(self, position: Tensor, shift: Tensor, pixels: Pixels) -> Tensor | None:
+        """Instrumental minus library variance, clipped at 0, [n, n_pix], (km/s)^2; None where it is 0 everywhere."""
+        instrument = (C_KMS * pixels.lsf_sigma / pixels.wavelength).float() ** 2
+        if float(instrument.max()) <= self._least_library_variance:
+            return None
+        pixel = (position.float() - shift.float()[:, None] + 0.5).long().clamp(0, len(self._library_variance) - 1)
+        return (instrument - self._library_variance[pixel]).clamp(min=0.0)
+
+    def _draw_lines(self, flux: Tensor, g: Galaxies, lines: Tensor, pixels: Pixels) -> None:
+        """Add emission lines to `flux` [n, n_pix] (L_sun per rest angstrom, so that both scale alike)."""
+        wave = self.grid.line_wavelength
+        depth = self._depth(g, calzetti(wave), torch.log(wave / V_BAND))
+        strength = lines * torch.exp(depth * g.dust_eta[:, None])
+        lya = (wave - LYMAN_ALPHA).abs() < 1.0
+        strength = torch.where(lya, strength * g.lya_escape[:, None], strength)
+        stretch = (1 + g.redshift.double()) * (1 + (g.gas_velocity + g.zero_point).double() / C_KMS)
+        centre = wave.double() * stretch[:, None]
+        strength = strength * (1 + g.redshift.float())[:, None]
+        start = 0
+        for edges in pixels.edges:
+            add_lines(flux, edges, centre, self._line_sigma(centre, g, pixels, start, edges), strength, start)
+            start += len(edges) - 1
+
+    @staticmethod
+    def _line_sigma(centre: Tensor, g: Galaxies, pixels: Pixels, start: int, edges: Tensor) -> Tensor:
+        """Gaussian sigma of lines before pixel integration, [n, n_line] angstrom; the LSF contains the pixel."""
+        pixel = torch.searchsorted(edges, centre.contiguous()).clamp(1, len(edges) - 1) - 1
+        width = (edges[1:] - edges[:-1])[pixel].float()
+        lsf = pixels.lsf_sigma
+        instrument = lsf[start + pixel] if lsf.ndim == 1 else torch.gather(lsf, 1, start + pixel)
+        doppler = centre.float() * (g.gas_dispersion / C_KMS)[:, None]
+        return torch.sqrt(doppler**2 + (instrument**2 - width**2 / 12).clamp(min=0.0) + 1e-12)
+
+
+def _log_formed_mass(g: Galaxies, flux: Tensor, weights: Tensor) -> Tensor:
+    """log10 formed mass that gives the magnitude asked for, or the mass asked for, [n].
+
+    Args:
+        flux: [n, n_pix] per M_sun formed.
+        weights: [n_pix] that turn it into the mean f_nu of the band, erg s^-1 cm^-2 Hz^-1.
+    """
+    scale = weights.max()
+    f_nu = (flux @ (weights / scale).float()).double() * scale
+    wanted = 10 ** (-0.4 * (g.magnitude.double() + 48.6))
+    return torch.where(g.log_formed_mass.isnan(), torch.log10(wanted / f_nu).float(), g.log_formed_mass)
+
+
+def _derived(log_formed: Tensor, mass: FormedMass, ages: Tensor) -> tuple[Tensor, ...]:
+    """What catalogues list, in the order of `ModelSpectra`."""
+    rate = mass.recent_fraction.clamp(min=1e-30) / RECENT_YR
+    return (
+        log_formed + torch.log10(mass.surviving),
+        log_formed + torch.log10(mass.living),
+        log_formed,
+        log_formed + torch.log10(rate),
+        torch.log10((mass.total * ages).sum(1)),
+    )
+
+
+def _upsampling(coarse: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
+    """Index and share for linear interpolation from a coarse to a fine wavelength grid."""
+    high = torch.searchsorted(coarse, fine.contiguous()).clamp(1, len(coarse) - 1)
+    share = ((fine - coarse[high - 1]) / (coarse[high] - coarse[high - 1])).clamp(0, 1)
+    return high - 1, share

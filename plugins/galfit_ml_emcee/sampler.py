@@ -1,0 +1,124 @@
+"""emcee around the maxima found: start, run in blocks until the autocorrelation time is short enough, or a cap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from galfit_ml_emcee.likelihood import N_DIM, Likelihood
+from galfit_ml_emcee.optimise import MAX_LOGIT, Start
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How long and how wide to sample.
+
+    Args:
+        n_walkers: even, at least twice the number of dimensions.
+        n_burn: steps thrown away before anything is kept.
+        block: steps between two looks at the autocorrelation time.
+        max_steps: cap on the steps kept; stopping there without convergence is flagged.
+        n_autocorr: converged when the kept steps are this many autocorrelation times.
+    """
+
+    n_walkers: int = 64
+    n_burn: int = 200
+    block: int = 200
+    max_steps: int = 1600
+    n_autocorr: float = 15.0
+
+    def __post_init__(self) -> None:
+        if self.n_walkers % 2 or self.n_walkers < 2 * N_DIM:
+            raise ValueError(f"n_walkers must be even and at least {2 * N_DIM}, not {self.n_walkers}.")
+        if min(self.n_burn, self.block, self.max_steps) < 1 or self.n_autocorr <= 0:
+            raise ValueError("n_burn, block, max_steps and n_autocorr must be positive.")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Samples of one spectrum.
+
+    Args:
+        x: [n_steps, n_walkers, N_DIM] logit coordinates.
+        log_density: [n_steps, n_walkers].
+        autocorrelation: longest integrated autocorrelation time of the coordinates, steps.
+        acceptance: mean acceptance fraction.
+        converged: whether the chain is `n_autocorr` autocorrelation times long.
+    """
+
+    x: NDArray[np.float64]
+    log_density: NDArray[np.float64]
+    autocorrelation: float
+    acceptance: float
+    converged: bool
+
+    @property
+    def effective_samples(self) -> float:
+        """Number of independent samples the chain is worth."""
+        return self.x.shape[0] * self.x.shape[1] / max(self.autocorrelation, 1.0)
+
+
+def sample(
+    likelihood: Likelihood,
+    start: Start,
+    rng: np.random.Generator,
+    settings: SamplerSettings,
+    fixed: tuple[int, ...] = (),
+    tick: Callable[[float], None] | None = None,
+) -> Chain:
+    """Run emcee.
+
+    Args:
+        likelihood: density of logit coordinates.
+        start: maxima and covariances from `find_start`.
+        rng: source of all randomness.
+        settings: length and width.
+        fixed: coordinates held at the start's value (a given redshift).
+        tick: called with the share of the cap done.
+    """
+    import emcee
+
+    free = [i for i in range(N_DIM) if i not in fixed]
+    anchor = start.x[0].numpy()
+
+    def log_density(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        full = np.tile(anchor, (len(points), 1))
+        full[:, free] = points
+        return np.asarray(likelihood(torch.as_tensor(full)).numpy())
+
+    moves = [(emcee.moves.DEMove(), 0.7), (emcee.moves.DESnookerMove(), 0.1), (emcee.moves.StretchMove(), 0.2)]
+    walkers = emcee.EnsembleSampler(settings.n_walkers, len(free), log_density, vectorize=True, moves=moves)
+    walkers._random.seed(int(rng.integers(2**32)))
+    state = walkers.run_mcmc(_initial(start, rng, settings.n_walkers)[:, free], settings.n_burn)
+    walkers.reset()
+    autocorrelation, converged = np.inf, False
+    while walkers.iteration < settings.max_steps and not converged:
+        state = walkers.run_mcmc(state, settings.block)
+        autocorrelation = float(np.max(walkers.get_autocorr_time(tol=0, quiet=True)))
+        converged = bool(walkers.iteration >= settings.n_autocorr * autocorrelation)
+        if tick is not None:
+            tick(1.0 if converged else walkers.iteration / settings.max_steps)
+    chain = np.tile(anchor, (*walkers.get_chain().shape[:2], 1))
+    chain[..., free] = walkers.get_chain()
+    acceptance = float(walkers.acceptance_fraction.mean())
+    return Chain(chain, walkers.get_log_prob(), autocorrelation, acceptance, converged)
+
+
+def _initial(start: Start, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """n walkers drawn from the Gaussians around the maxima that are nearly as high as the best, [n, N_DIM]."""
+    high = np.flatnonzero((start.log_density[0] - start.log_density).numpy() < 10.0)
+    which = high[rng.integers(len(high), size=n)]
+    noise = rng.standard_normal((n, N_DIM))
+    factors = [_square_root(start.covariance[i].numpy()) for i in range(len(start.x))]
+    points = np.stack([start.x[i].numpy() + factors[i] @ noise[row] for row, i in enumerate(which)])
+    return np.clip(points, -MAX_LOGIT, MAX_LOGIT) + 1e-4 * rng.standard_normal(points.shape)
+
+
+def _square_root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Symmetric square root with eigenvalues kept between 1e-10 and the variance of a logistic, pi^2 / 3."""
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    return np.asarray(vectors * np.sqrt(np.clip(values, 1e-10, np.pi**2 / 3)))

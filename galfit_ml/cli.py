@@ -290,9 +290,9 @@ def _demo(chosen: argparse.Namespace) -> int:
 
 
 def _build_grid(chosen: argparse.Namespace) -> int:
-    from galfit_ml.simulate.build import build_grid
-
     if chosen.out.exists() and not chosen.overwrite:
         raise OutputExistsError(f"'{chosen.out}' exists already. Name another file with --out, or add --overwrite.")
+    from galfit_ml.simulate.build import build_grid
+
     print(build_grid(chosen.out, _tell))
     return 0

@@ -85,7 +85,9 @@ def sdss_file(path: Path, seed: int = 0, plate: int = 352, first: int = 35800, n
     loglam = 1e-4 * (first + np.arange(n_pix))
     ivar = np.full(n_pix, 4.0)
     ivar[100:110] = 0.0
-    columns = {"flux": flux_like(10**loglam, seed), "loglam": loglam, "ivar": ivar, "wdisp": np.full(n_pix, 0.9)}
+    wdisp = np.full(n_pix, 0.9)
+    wdisp[100:105] = 0.0
+    columns = {"flux": flux_like(10**loglam, seed), "loglam": loglam, "ivar": ivar, "wdisp": wdisp}
     table = [fits.Column(name, "E", array=values) for name, values in columns.items()]
     mask = np.zeros(n_pix, int)
     mask[200] = 1 << 23

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
+from astropy.utils.masked import Masked
 from spectrum_makers import (
     FLAM,
     LOG_WAVE,
@@ -19,7 +20,7 @@ from spectrum_makers import (
     only_batch,
     spectrum,
 )
-from specutils import Spectrum
+from specutils import Spectrum, SpectrumCollection
 
 from galfit_ml.flags import Flag
 from galfit_ml.grid import air_to_vacuum
@@ -156,6 +157,15 @@ def test_masks_and_values_that_are_not_finite_add_up() -> None:
     flux[3], flux[4], mask[5] = np.nan, -np.inf, 64
     arm = only_arm(spectrum(flux=flux * FLAM, mask=mask))
     assert np.flatnonzero(arm.bad[0]).tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("kind", [Spectrum, SpectrumCollection])
+def test_a_masked_quantity_brings_its_mask(kind: Any) -> None:
+    mask = np.arange(len(WAVE)) == 17
+    rows = (None, slice(None)) if kind is SpectrumCollection else slice(None)
+    flux = Masked(flux_like(WAVE) * FLAM, mask=mask)[rows]
+    arm = only_arm(kind(flux=flux, spectral_axis=(WAVE * u.AA)[rows]))
+    assert np.flatnonzero(arm.bad[0]).tolist() == [17]
 
 
 def test_big_endian_data_become_native() -> None:

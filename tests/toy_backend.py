@@ -28,7 +28,7 @@ COARSE_STEP = 1.5e-3
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One spectrum and what is known of its redshift."""
+    """One spectrum, flux and ivar 0 at bad pixels, and what is known of its redshift."""
 
     wavelength: Floats
     sigma: Floats
@@ -79,14 +79,14 @@ class ToyBackend:
         good = seen.good[i]
         if good.sum() < FEWEST_PIXELS:
             return np.full((request.n_samples, 2), np.nan)
-        row = Row(
-            seen.wavelength[good], seen.lsf_sigma[i, good], seen.flux[i, good], seen.ivar[i, good], request.redshift[i]
-        )
+        flux, ivar = np.where(good, seen.flux[i], 0.0), np.where(good, seen.ivar[i], 0.0)
+        row = Row(seen.wavelength, seen.lsf_sigma[i], flux, ivar, request.redshift[i])
         return self.draw(self.fit(row), row.prior, request.n_samples, self.stream(request.seed, row, i))
 
     def stream(self, seed: int, row: Row, position: int) -> np.random.Generator:
-        """Random numbers that belong to the seed and the spectrum."""
-        content = hashlib.blake2b(row.flux.tobytes() + row.ivar.tobytes(), digest_size=8).digest()
+        """Random numbers that belong to the seed and the good pixels of the spectrum."""
+        good = row.ivar > 0
+        content = hashlib.blake2b(row.flux[good].tobytes() + row.ivar[good].tobytes(), digest_size=8).digest()
         return np.random.default_rng([seed, int.from_bytes(content)])
 
     def fit(self, row: Row) -> Fit:
@@ -133,7 +133,7 @@ class ToyBackend:
         return BestFit(wavelength, seen.flux, seen.ivar, model, seen.good, chi2, seen.good.sum(axis=1))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _models(wavelength: bytes, sigma: bytes, redshift: bytes) -> Floats:
     wave, width, z = (np.frombuffer(raw) for raw in (wavelength, sigma, redshift))
     return toy_flux(np.broadcast_to(wave, (len(z), len(wave))), z, np.broadcast_to(width, (len(z), len(wave))))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from galfit_ml.posterior import Posterior
 
-DATA, MODEL, BAND, MASKED = "#30343b", "#d1422f", "#b9c2cf", "#eceff3"
+DATA, FAINT, MODEL, BAND, MASKED = "#30343b", "#b4bac4", "#d1422f", "#b9c2cf", "#eceff3"
 EMISSION, ABSORPTION = "#17679f", "#80508f"
 FILL, EDGE = "#9dbfd8", "#17507e"
 
@@ -25,6 +27,15 @@ def one_row(posterior: Posterior, index: int) -> Posterior:
     if not row.ok[0]:
         raise SpectrumError(f"{row.ids[0]} has no result to plot: {row.reasons[0] or 'the inference failed'}")
     return row
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """matplotlib's defaults while a figure is made: the layout does not depend on the user's style."""
+    from matplotlib import style
+
+    with style.context("default"):
+        yield
 
 
 def new_figure(width: float, height: float) -> Figure:

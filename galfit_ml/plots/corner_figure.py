@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.errors import SpectrumError
-from galfit_ml.plots.canvas import DATA, EDGE, FILL, new_figure, one_row, plain_text, shortened, value_with_errors
+from galfit_ml.plots.canvas import (
+    DATA,
+    EDGE,
+    FILL,
+    new_figure,
+    one_row,
+    own_style,
+    plain_text,
+    shortened,
+    value_with_errors,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +51,11 @@ def corner(posterior: Posterior, index: int = 0, names: tuple[str, ...] | None =
     shown = [p for p in chosen if np.isfinite(row[p.name]).all() and np.ptp(row[p.name]) > 0]
     if not shown:
         raise SpectrumError(f"{row.ids[0]}: no parameter has two different finite draws, so there is nothing to plot.")
+    with own_style():
+        return _corner_figure(row, shown, [p for p in chosen if p not in shown])
+
+
+def _corner_figure(row: Posterior, shown: list[Parameter], left_out: list[Parameter]) -> Figure:
     n = len(shown)
     side = 1.75 * n + 0.9
     figure = new_figure(side, side)
@@ -54,7 +69,7 @@ def corner(posterior: Posterior, index: int = 0, names: tuple[str, ...] | None =
             elif j == i:
                 _draw_marginal(axes[i, i], row[vertical.name][0])
             _dress(axes, (i, j), horizontal, vertical)
-    _corner_notes(figure, row, [p for p in chosen if p not in shown], n)
+    _corner_notes(figure, row, left_out, n)
     return figure
 
 

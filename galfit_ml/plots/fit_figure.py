@@ -15,10 +15,12 @@ from galfit_ml.plots.canvas import (
     BAND,
     DATA,
     EMISSION,
+    FAINT,
     MASKED,
     MODEL,
     new_figure,
     one_row,
+    own_style,
     plain_text,
     shortened,
     value_with_errors,
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from galfit_ml.posterior import Posterior
 
 Floats = NDArray[np.float64]
+
+CLEAR_SNR, POINTS_ACROSS = 5.0, 1500
+"""Spectra of lower signal-to-noise per pixel are also shown averaged, to about so many points."""
 
 _LEGEND: dict[str, Any] = {
     "fontsize": 8,
@@ -58,7 +63,11 @@ def fit(posterior: Posterior, index: int = 0) -> Figure:
             f"This posterior holds no best model: backend {backend} gives none. posterior.plot() shows its draws; "
             "estimate with backend='emcee' for a model spectrum."
         )
-    shown = _Shown.of(row)
+    with own_style():
+        return _fit_figure(row, _Shown.of(row))
+
+
+def _fit_figure(row: Posterior, shown: _Shown) -> Figure:
     figure = new_figure(10.0, 6.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.085, top=0.835, hspace=0.04)
@@ -69,7 +78,7 @@ def fit(posterior: Posterior, index: int = 0) -> Figure:
     _rest_frame_axis(top, redshift)
     _fit_title(figure, row)
     figure.legend(
-        *top.get_legend_handles_labels(), loc="lower right", ncols=4, bbox_to_anchor=(0.985, 0.015), **_LEGEND
+        *top.get_legend_handles_labels(), loc="lower right", ncols=5, bbox_to_anchor=(0.985, 0.015), **_LEGEND
     )
     return figure
 
@@ -102,6 +111,23 @@ class _Shown:
         return cls(apart(wavelength), apart(flux), apart(sigma), apart(model), np.insert(good, jumps, True))
 
     @property
+    def crowding(self) -> int:
+        """How many pixels to average for the eye: 1, or more where many noisy ones would make a black wall."""
+        snr = np.abs(self.flux) / self.sigma
+        noisy = np.isfinite(snr).any() and np.nanmedian(snr) < CLEAR_SNR
+        return max(1, len(self.flux) // POINTS_ACROSS) if noisy else 1
+
+    def binned(self, n: int) -> _Shown:
+        """Inverse-variance means over groups of n pixels; a group that spans a jump is NaN."""
+        whole = len(self.flux) // n * n
+        groups = [a[:whole].reshape(-1, n) for a in (self.wavelength, self.flux, self.sigma, self.model)]
+        wavelength, flux, sigma, model = groups
+        weight = np.where(np.isfinite(flux) & np.isfinite(sigma), sigma**-2.0, 0.0)
+        total = np.where(weight.sum(axis=1) > 0, weight.sum(axis=1), np.nan)
+        mean = np.where(weight > 0, weight * flux, 0.0).sum(axis=1) / total
+        return _Shown(wavelength.mean(axis=1), mean, total**-0.5, model.mean(axis=1), np.isfinite(mean))
+
+    @property
     def limits(self) -> tuple[float, float]:
         """Flux range to show: all of the model and nearly all of the data, with room for labels above and below."""
         continuum = np.nanpercentile(self.model, 90)
@@ -114,14 +140,18 @@ class _Shown:
 
 
 def _draw_spectrum(axes: Axes, shown: _Shown, relative: bool) -> None:
-    wave, sigma = shown.wavelength, shown.sigma
+    n = shown.crowding
+    clear = shown if n == 1 else shown.binned(n)
     band: dict[str, Any] = {"step": "mid", "color": BAND, "alpha": 0.75, "linewidth": 0, "label": r"$\pm 1\sigma$"}
-    axes.fill_between(wave, shown.flux - sigma, shown.flux + sigma, **band)
-    axes.plot(wave, shown.flux, drawstyle="steps-mid", color=DATA, linewidth=0.55, label="data")
-    axes.plot(wave, shown.model, color=MODEL, linewidth=0.85, label="best model")
+    steps: dict[str, Any] = {"drawstyle": "steps-mid", "linewidth": 0.55}
+    if n > 1:
+        axes.plot(shown.wavelength, shown.flux, color=FAINT, label="data", **steps)
+    axes.fill_between(clear.wavelength, clear.flux - clear.sigma, clear.flux + clear.sigma, **band)
+    axes.plot(clear.wavelength, clear.flux, color=DATA, label="data" if n == 1 else f"mean of {n} pixels", **steps)
+    axes.plot(shown.wavelength, shown.model, color=MODEL, linewidth=0.85, label="best model")
     if _shade_masked(axes, shown):
         axes.fill_between([], [], color=MASKED, label="masked")
-    axes.set_ylim(shown.limits)
+    axes.set_ylim(clear.limits)
     unit = "relative units" if relative else r"$10^{-17}\,\mathrm{erg\,s^{-1}\,cm^{-2}\,\AA^{-1}}$"
     axes.set_ylabel(rf"$f_\lambda$  [{unit}]")
     _ticks(axes, labelbottom=False)
@@ -133,11 +163,16 @@ def _draw_residuals(axes: Axes, shown: _Shown) -> None:
     half = float(np.clip(1.25 * np.percentile(finite, 99), 4.0, 12.0)) if finite.size else 4.0
     axes.axhspan(-1, 1, color=BAND, alpha=0.6, linewidth=0)
     axes.axhline(0, color=MODEL, linewidth=0.8)
-    axes.plot(shown.wavelength, residual, drawstyle="steps-mid", color=DATA, linewidth=0.5)
+    colour = DATA if shown.crowding == 1 else FAINT
+    axes.plot(shown.wavelength, residual, drawstyle="steps-mid", color=colour, linewidth=0.5)
+    if shown.crowding > 1:
+        clear = shown.binned(shown.crowding)
+        means = (clear.flux - clear.model) / clear.sigma
+        axes.plot(clear.wavelength, means, drawstyle="steps-mid", color=DATA, linewidth=0.6)
     _shade_masked(axes, shown)
     axes.set_ylim(-half, half)
     axes.set_ylabel(r"residual / $\sigma$")
-    axes.set_xlabel(r"observed wavelength, vacuum  [$\mathrm{\AA}$]")
+    axes.set_xlabel(r"observed wavelength, vacuum  [$\mathrm{\AA}$]", loc="left")
     axes.set_xlim(np.nanmin(shown.wavelength), np.nanmax(shown.wavelength))
     _ticks(axes)
 
@@ -182,10 +217,20 @@ def _mark_features(axes: Axes, redshift: float) -> None:
 
 def _mark(axes: Axes, label: str, waves: Floats, place: float, style: tuple[str, float, str]) -> None:
     """One label at `place`, joined to a tick at each wavelength: emission at the top, absorption at the bottom."""
+    from matplotlib.patheffects import withStroke
+
     colour, base, tip = style
     frame = axes.get_xaxis_transform()
     near, far = (0.835, 0.805) if tip == "top" else (0.155, 0.185)
-    text: dict[str, Any] = {"rotation": 90, "ha": "center", "va": tip, "fontsize": 8, "color": colour}
+    halo = withStroke(linewidth=2.0, foreground="white")
+    text: dict[str, Any] = {
+        "path_effects": [halo],
+        "rotation": 90,
+        "ha": "center",
+        "va": tip,
+        "fontsize": 8,
+        "color": colour,
+    }
     axes.text(place, base, label, transform=frame, **text)
     for wave in waves:
         axes.plot([place, wave], [near, far], transform=frame, color=colour, linewidth=0.6)
@@ -210,7 +255,7 @@ def _spread(centres: Floats, gap: float, low: float, high: float) -> Floats:
 def _rest_frame_axis(axes: Axes, redshift: float) -> None:
     scale = 1 + redshift
     rest = axes.secondary_xaxis("top", functions=(partial(np.multiply, 1 / scale), partial(np.multiply, scale)))
-    rest.set_xlabel(r"rest-frame wavelength  [$\mathrm{\AA}$]", fontsize=9)
+    rest.set_xlabel(r"rest-frame wavelength  [$\mathrm{\AA}$]", loc="left")
     rest.minorticks_on()
     rest.tick_params(which="both", direction="in", labelsize=9)
 

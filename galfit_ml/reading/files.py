@@ -45,7 +45,7 @@ def read_file(path: str | Path, format: str | None = None) -> FileContent:
     path = Path(path)
     check_format(format)
     _check_is_file(path)
-    with _quiet_units(), _as_format_error(path, format):
+    with _quiet_loaders(), _as_format_error(path, format):
         content = _read_fits(path, format) if _is_fits(path) else None
         return content or FileContent(_read_with_specutils(path, format))
 
@@ -81,8 +81,8 @@ def _check_is_file(path: Path) -> None:
 
 
 @contextmanager
-def _quiet_units() -> Iterator[None]:
-    """Survey headers write units in ways the FITS standard discourages: nothing a user can mend."""
+def _quiet_loaders() -> Iterator[None]:
+    """Surveys write units in ways the FITS standard discourages: nothing a user can mend."""
     from astropy.io.fits.verify import VerifyWarning
     from astropy.units import UnitsWarning
     from astropy.wcs import FITSFixedWarning
@@ -90,6 +90,7 @@ def _quiet_units() -> Iterator[None]:
     with warnings.catch_warnings():
         for category in (UnitsWarning, VerifyWarning, FITSFixedWarning):
             warnings.simplefilter("ignore", category)
+        warnings.filterwarnings("ignore", message=".*values of 0 or less")  # such pixels are bad, and treated so later
         warnings.filterwarnings("error", message=".*truncated")
         yield
 
@@ -106,7 +107,8 @@ def _as_format_error(path: Path, format: str | None) -> Iterator[None]:
 
 def _explain(error: Exception, format: str | None) -> str:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if "truncated" in said or "buffer is too small" in said or isinstance(error, EOFError):
+    cut = any(sign in said for sign in ("truncated", "buffer is too small", "Empty or corrupt FITS"))
+    if cut or isinstance(error, EOFError):
         return f"the file is truncated, usually by an interrupted download; fetch it again. ({said})"
     if "could not be identified" in said:
         return (
@@ -130,11 +132,21 @@ def _read_fits(path: Path, format: str | None) -> FileContent | None:
     from specutils import Spectrum
 
     with fits.open(path, memmap=False) as hdus:
-        len(hdus)  # reads every header, and so notices a truncated file
+        _check_complete(path, hdus)
         if format not in {None, SDSS_FORMAT} or not _is_sdss(hdus):
             return None
         sigma = np.asarray(10.0 ** hdus[1].data["loglam"].astype(np.float64) * hdus[1].data["wdisp"] * _LN10_STEP)
         return FileContent(Spectrum.read(hdus, format=SDSS_FORMAT), np.where(np.isfinite(sigma), sigma, 0.0))
+
+
+def _check_complete(path: Path, hdus: Any) -> None:
+    """Notice a file cut in its data (astropy warns, here an error) or in a header (astropy takes it for rubbish)."""
+    len(hdus)  # reads every header
+    where = hdus[-1].fileinfo()
+    with path.open("rb") as file:
+        file.seek(where["datLoc"] + where["datSpan"])
+        if file.read(8) == b"XTENSION":
+            raise EOFError(f"the header of extension {len(hdus)} is cut")
 
 
 def _is_sdss(hdus: Any) -> bool:

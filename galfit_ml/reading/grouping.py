@@ -142,8 +142,6 @@ def _fits(lattices: Sequence[Lattice | None], union: Sequence[Lattice | None]) -
 
 def _join(members: list[Located]) -> Group:
     members = sorted(members, key=lambda m: int(m.positions[0]))
-    positions = np.concatenate([m.positions for m in members])
-    order = np.argsort(positions)
     batches = [m.batch for m in members]
     joined = SpectrumBatch(
         batches[0].instrument,
@@ -153,7 +151,7 @@ def _join(members: list[Located]) -> Group:
         tuple(reason for b in batches for reason in b.reasons),
         tuple(meta for b in batches for meta in b.meta),
     )
-    return Group(positions[order], joined if np.all(np.diff(positions) > 0) else joined.take(order))
+    return Group(np.concatenate([m.positions for m in members]), joined)
 
 
 def _join_arm(members: Sequence[Located], index: int) -> ArmSpectra:

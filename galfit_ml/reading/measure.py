@@ -48,9 +48,9 @@ def measure(raw: RawArm, options: ReaderOptions) -> Measured:
     wavelength = vacuum_wavelength(raw.axis, _medium(raw.meta, options))
     order = slice(None, None, 1 if wavelength[0] < wavelength[-1] else -1)
     grid = WavelengthGrid.from_centres(wavelength[order])
-    scale = flux_scale(raw.flux.unit, wavelength)
-    flux = _rows(raw, _plain(raw.flux.value)) * scale.factor
-    given = inverse_variance(raw.uncertainty, raw.flux)
+    scale = flux_scale(raw.unit, wavelength)
+    flux = _rows(raw, _plain(raw.flux)) * scale.factor
+    given = inverse_variance(raw.uncertainty, tuple(raw.flux.shape), raw.unit)
     mask = _mask(raw)
     ivar = estimate_ivar(flux, mask) if given is None else _rows(raw, given) / scale.factor**2
     sigma = known_sigma(raw, grid, order, options.resolving_power)

@@ -10,6 +10,9 @@ Floats = NDArray[np.float64]
 CHUNK = 200
 """Pixels over which the noise is taken as constant."""
 
+LEAST_NOISE = 1e-5
+"""Fraction of the median |flux|; what scatters less is a noiseless model with rounding errors."""
+
 MIN_IN_CHUNK = 20
 """A chunk with fewer usable pixels takes the noise of its neighbours."""
 
@@ -34,6 +37,8 @@ def estimate_ivar(flux: Floats, bad: NDArray[np.bool_]) -> Floats:
     scatter = np.full((n, n_chunks * CHUNK), np.nan)
     scatter[:, 2 : n_pix - 2] = np.abs(2.0 * known[:, 2:-2] - known[:, :-4] - known[:, 4:])
     sigma = 1.482602 / np.sqrt(6.0) * _median(scatter.reshape(n, n_chunks, CHUNK), min(MIN_IN_CHUNK, n_pix // 4))
+    size = _median(np.abs(known), 1)[:, None]
+    sigma = np.where(sigma > LEAST_NOISE * size, sigma, np.nan)
     middles = CHUNK * np.arange(n_chunks) + 0.5 * (CHUNK - 1)
     full = np.stack([_interpolated(np.arange(n_pix), middles, row) for row in sigma])
     return np.where(full > 0, 1.0 / np.where(full > 0, full, 1.0) ** 2, 0.0)
@@ -48,5 +53,5 @@ def _median(values: Floats, least: int) -> Floats:
 
 
 def _interpolated(at: NDArray[np.int64], middles: Floats, sigma: Floats) -> Floats:
-    known = np.isfinite(sigma) & (sigma > 0)
+    known = np.isfinite(sigma)
     return np.interp(at, middles[known], sigma[known]) if known.any() else np.zeros(len(at))

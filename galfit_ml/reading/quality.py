@@ -37,7 +37,7 @@ def why_unusable(arms: Sequence[Measured]) -> tuple[str, ...]:
         if negative[i]:
             reasons[i] = _NEGATIVE.format(100 * np.mean(ivar[i] < 0))
         elif not enough[i]:
-            reasons[i] = _too_few(mask[i], finite[i], ivar[i], good[i])
+            reasons[i] = _too_few(mask[i], finite[i], ivar[i], all(arm.estimated for arm in arms))
         elif flat[i]:
             reasons[i] = "every usable flux value is exactly 0: an unplugged fibre, or an array that was never filled."
         else:
@@ -57,19 +57,25 @@ _ABSURD = (
 )
 
 
-def _too_few(mask: Bools, finite: Bools, ivar: Floats, good: Bools) -> str:
+def _too_few(mask: Bools, finite: Bools, ivar: Floats, estimated: bool) -> str:
     """Why a row [n_pix] has too few good pixels."""
     if mask.all():
         return "every pixel is masked. A mask is True where a pixel is bad: if yours marks the good ones, give ~mask."
     if not finite.any():
         return "every flux value is NaN or infinite. Was the spectrum resampled beyond its range, or divided by zero?"
+    if estimated and not (ivar > 0).any():
+        return (
+            "it has no uncertainty, and no scatter between its pixels to estimate one from: a noiseless model, or "
+            "smoothed data. Give uncertainty=StdDevUncertainty(sigma)."
+        )
     if not (ivar > 0).any():
         return (
             "no pixel has a usable uncertainty: ivar is 0 (or sigma 0 or infinite) everywhere, the mark of a pixel "
             "without data. If the noise is unknown, give uncertainty=None and it is estimated."
         )
+    usable = (~mask & finite & (ivar > 0)).sum()
     return (
-        f"only {good.sum()} of {len(good)} pixels are usable ({mask.sum()} masked, {(~finite).sum()} not finite, "
+        f"only {usable} of {len(mask)} pixels are usable ({mask.sum()} masked, {(~finite).sum()} not finite, "
         f"{(ivar <= 0).sum()} without uncertainty); at least {MIN_GOOD_PIXELS} are needed."
     )
 

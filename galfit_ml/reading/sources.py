@@ -24,7 +24,8 @@ class RawArm:
     """One arm of a spectrum as the user gave it; nothing is copied or converted yet.
 
     Args:
-        flux: Quantity, any shape; `axis_index` is its spectral axis.
+        flux: array of any shape; `axis_index` is its spectral axis.
+        unit: astropy unit of flux.
         axis: Quantity [n_pix], the spectral axis.
         uncertainty: an `NDUncertainty` of the shape of flux, or None.
         mask: array of the shape of flux, true or non-zero where bad, or None.
@@ -34,6 +35,7 @@ class RawArm:
     """
 
     flux: Any
+    unit: Any
     axis: Any
     uncertainty: Any
     mask: Any
@@ -145,7 +147,8 @@ def _from_specutils(value: Any) -> Sources:
 
 def _raw(spectrum: Any) -> RawArm:
     return RawArm(
-        spectrum.flux,
+        spectrum.data,
+        spectrum.unit,  # spectrum.flux fails where this is a magnitude
         spectrum.spectral_axis,
         spectrum.uncertainty,
         spectrum.mask,
@@ -181,7 +184,8 @@ def _from_collection(collection: Any) -> list[Source]:
         meta = collection.meta[i] if isinstance(collection.meta, (list, tuple)) else collection.meta
         uncertainty = None if collection.uncertainty is None else collection.uncertainty[index]
         mask = None if collection.mask is None else collection.mask[index]
-        raw = RawArm(collection.flux[index], collection.spectral_axis[index], uncertainty, mask, 0, meta or {})
+        flux, axis = collection.flux[index], collection.spectral_axis[index]
+        raw = RawArm(flux.value, flux.unit, axis, uncertainty, mask, 0, meta or {})
         sources.append(Source({"": raw}, name_of(raw.meta)))
     return sources
 

@@ -33,7 +33,7 @@ def vacuum_wavelength(axis: Any, medium: str) -> Floats:
         raise SpectrumError(f"the spectrum is empty ({len(axis)} pixels). Was it cut at wavelengths it does not cover?")
     try:
         values = axis.value if axis.unit == u.AA else axis.to_value(u.AA, u.spectral())
-    except u.UnitConversionError:
+    except (u.UnitConversionError, ValueError):
         raise SpectrumError(_no_wavelength(axis)) from None
     wavelength = np.array(values, dtype=np.float64)
     step = np.diff(wavelength)
@@ -77,6 +77,8 @@ def flux_scale(unit: Any, wavelength: Floats) -> FluxScale:
     """
     from astropy import units as u
 
+    if not isinstance(unit, u.UnitBase):  # a logarithmic one
+        raise SpectrumError(_no_flux(unit))
     constant = _constant_scale(unit)
     if constant is not None:
         return FluxScale(np.full(wavelength.shape, constant), False)
@@ -89,7 +91,11 @@ def flux_scale(unit: Any, wavelength: Floats) -> FluxScale:
         return FluxScale(np.asarray(factor, dtype=np.float64), relative)
     if unit.is_equivalent(u.dimensionless_unscaled) or COUNT_UNITS & {base.name for base in unit.bases}:
         return FluxScale(np.ones(wavelength.shape), True)
-    raise SpectrumError(
+    raise SpectrumError(_no_flux(unit))
+
+
+def _no_flux(unit: Any) -> str:
+    return (
         f"the flux unit '{unit}' is neither a flux density nor counts. A wrong or forgotten unit is the usual cause: "
         f"give {FLUX_EXAMPLE}; convert magnitudes first, with flux.to(u.Jy); for a flux without absolute scale write "
         "flux * u.dimensionless_unscaled."
@@ -107,8 +113,8 @@ def _constant_scale(unit: Any) -> float | None:
         return None
 
 
-def inverse_variance(uncertainty: Any, flux: Any) -> Floats | None:
-    """Inverse variance of `flux`, same shape, per flux unit squared; None if there is no uncertainty.
+def inverse_variance(uncertainty: Any, shape: tuple[int, ...], flux_unit: Any) -> Floats | None:
+    """Inverse variance of a flux of that shape and unit, per unit squared; None if there is no uncertainty.
 
     0 where an uncertainty is not finite or zero (surveys write it where a pixel has none), -1 where it is negative.
 
@@ -119,13 +125,13 @@ def inverse_variance(uncertainty: Any, flux: Any) -> Floats | None:
         return None
     power = _power_of_sigma(uncertainty)
     values = np.array(uncertainty.array, dtype=np.float64)
-    if values.shape != tuple(flux.shape):
+    if values.shape != shape:
         raise SpectrumError(
-            f"the uncertainty has shape {values.shape} and the flux {tuple(flux.shape)}: the two arrays do not belong "
+            f"the uncertainty has shape {values.shape} and the flux {shape}: the two arrays do not belong "
             "together. Cut both the same way."
         )
     usable = np.isfinite(values) & (values > 0)
-    scaled = np.where(usable, values * _in_flux_unit(uncertainty.unit, flux.unit, power), 1.0)
+    scaled = np.where(usable, values * _in_flux_unit(uncertainty.unit, flux_unit, power), 1.0)
     with np.errstate(over="ignore"):
         ivar = np.where(usable, scaled ** (-2.0 / power), 0.0)
     return np.where(values < 0, -1.0, ivar)

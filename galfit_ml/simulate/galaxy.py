@@ -147,7 +147,8 @@ class GalaxyModel:
         match = interpolation_weights(self._log_z, g.log_gas_metallicity)
         scale = ((z_weights @ self._rate) * cloud).sum(1) / ((match @ self._rate) * cloud).sum(1).clamp(min=1e-30)
         emission = (weights.flatten(1) @ self._nebular) * scale[:, None]
-        return emission.split([len(self.grid.nebular_wavelength), len(self.grid.line_wavelength)], dim=1)  # type: ignore[return-value]
+        n_continuum = len(self.grid.nebular_wavelength)
+        return emission[:, :n_continuum], emission[:, n_continuum:]
 
     def _continuum(
         self, g: Galaxies, mass: FormedMass, z_weights: Tensor, nebular: Tensor, pixels: Pixels

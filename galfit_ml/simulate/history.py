@@ -125,6 +125,4 @@ def formed_mass(history: StarFormation, edges: Tensor, surviving: Tensor, living
     share = 10**history.log_ssfr * RECENT_YR
     fraction = (share * keep_older / (1 - share * (keep_recent - keep_older))).clamp(0.0, 1.0)
     total = fraction[:, None] * recent + (1 - fraction)[:, None] * older
-    return FormedMass(
-        total, fraction[:, None] * cloud, fraction, (total * surviving).sum(1), (total * living).sum(1)
-    )
+    return FormedMass(total, fraction[:, None] * cloud, fraction, (total * surviving).sum(1), (total * living).sum(1))

@@ -20,8 +20,9 @@ from galfit_ml.simulate.smoothing import C_KMS, lagrange
 NARROWEST = 30.0**2
 """Least variance of a feature in the library, (km/s)^2, when choosing copies."""
 
-SPREADS = (0.004, 0.06, 0.4, 1.1, 2.0)
-"""Largest spread of ln(variance) that 1, 2, ... copies follow to 1e-3 of a feature's depth; one more copy beyond."""
+SPREADS = (0.003, 0.15, 0.7, 1.2, 1.7, 2.4)
+"""Largest spread of ln(variance) that 1, 2, ... copies follow to 4e-4 of the flux of an old population; one more copy
+beyond."""
 
 
 @dataclass(frozen=True)

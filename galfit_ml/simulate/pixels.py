@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,9 +58,7 @@ class Pixels:
 
     def take(self, rows: Tensor | slice) -> Pixels:
         """The pixels of the spectra `rows`, where the LSF differs between spectra."""
-        return (
-            self if self.lsf_sigma.ndim == 1 else Pixels(self.wavelength, self.edges, self.lsf_sigma[rows], self.band)
-        )
+        return self if self.lsf_sigma.ndim == 1 else replace(self, lsf_sigma=self.lsf_sigma[rows])
 
     def band_weights(self) -> Tensor:
         """[n_pix] weights that turn f_lambda into the mean f_nu of the band (photon weighted), per angstrom^-1 s."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from galfit_ml.simulate.galaxies import Galaxies
     from galfit_ml.simulate.galaxy import GalaxyModel, ModelSpectra, Pixels
 
-MAGNITUDES = (17.0, 21.0)
-"""AB, in the instrument's band: bright enough that masses stay inside the prior at redshifts of 0.01 to 5."""
+MAGNITUDES = (19.0, 22.0)
+"""AB, in the instrument's band: few masses leave the prior at redshifts of 0.01 to 1."""
 
 SPARE = 4
 """As many candidates are drawn for each galaxy, because those outside the prior's mass range are rejected."""

@@ -21,7 +21,6 @@ Truth = dict[str, Floats]
 Simulator = Callable[[Instrument, int, float, int], tuple[SpectrumBatch, Truth]]
 """simulator(instrument, n, snr, seed): n spectra of that median signal-to-noise per pixel, and what is true of them."""
 
-GENERIC_R = 1000.0
 GENERIC_RANGE = (3700.0, 9300.0)
 PIXELS_PER_FWHM = 2.2
 MASKED_FRACTION = 0.03
@@ -49,10 +48,13 @@ TOY_LOG_MASS = 10.0
 TOY_LOG_AMPLITUDE = (-0.5, 0.5)
 
 
-def default_instrument() -> Instrument:
-    """The generic instrument of the checks: R = 1000, redshifts 0.01 to 1, a flux calibration without errors."""
+def default_instrument(
+    resolving_power: float = 1000.0, redshift_range: tuple[float, float] = (0.01, 1.0)
+) -> Instrument:
+    """The generic instrument of the checks: 3700-9300 A, a flux calibration without errors."""
+    instrument = Instrument.generic_of(resolving_power)
     exact = {"calibration_rms": CALIBRATION_RMS, "calibration_offset": CALIBRATION_RMS}
-    return replace(Instrument.generic_of(GENERIC_R), redshift_range=(0.01, 1.0), **exact)
+    return replace(instrument, redshift_range=redshift_range, **exact)
 
 
 def pixel_grids(instrument: Instrument) -> tuple[WavelengthGrid, ...]:

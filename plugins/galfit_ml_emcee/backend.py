@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from galfit_ml.backend import Request
 from galfit_ml.errors import GalfitMLError, PriorError
@@ -57,9 +58,9 @@ class EmceeBackend:
     parameters: ParameterSet = GALAXY
 
     def __init__(
-        self, n_walkers: int = 64, n_burn: int = 200, max_steps: int = 1600, n_autocorr: float = 15.0
+        self, n_walkers: int = 64, n_burn: int = 60, max_steps: int = 1200, n_autocorr: float = 20.0
     ) -> None:
-        self.settings = SamplerSettings(n_walkers, n_burn, max_steps=max_steps, n_autocorr=n_autocorr)
+        self.settings = SamplerSettings(n_walkers, n_burn=n_burn, max_steps=max_steps, n_autocorr=n_autocorr)
         self._model: GalaxyModel | None = None
         self._scans: dict[tuple[bytes, float, float, float], RedshiftScan] = {}
 
@@ -242,8 +243,8 @@ def _posterior(
 
 
 def _report(likelihood: Likelihood, x: torch.Tensor) -> NDArray[np.float64]:
-    """Reported parameters at logit coordinates [n, N_DIM]: [n, n_par]; NaN for mass and SFR without a flux scale."""
-    galaxies = likelihood.prior.transform(torch.sigmoid(x[:, :-1]))
+    """Reported parameters at probit coordinates [n, N_DIM]: [n, n_par]; NaN for mass and SFR without a flux scale."""
+    galaxies = likelihood.prior.transform(torch.special.ndtr(x[:, :-1]))
     made = likelihood.model.observe(galaxies, likelihood.spectrum.pixels)
     columns = {
         "redshift": galaxies.redshift,
@@ -279,7 +280,7 @@ def _flags(
     flags = Flag(0) if chain.converged else Flag.NOT_CONVERGED
     if float(fit.chi2[0]) / max(int(fit.n_good[0]), 1) > 4.0:
         flags |= Flag.POOR_FIT
-    middle = 1 / (1 + np.exp(-np.median(x, axis=0)))
+    middle = ndtr(np.median(x, axis=0))
     watched = [coordinate(n) for n in ("redshift", "magnitude", "log_metallicity")]
     if np.any((middle[watched] < 0.01) | (middle[watched] > 0.99)):
         flags |= Flag.EDGE_OF_RANGE

@@ -78,7 +78,10 @@ class Spectrum:
 
 
 class Likelihood:
-    """Posterior density of one spectrum in the logit of the unit cube.
+    """Posterior density of one spectrum in probit coordinates, x = ndtri(unit cube).
+
+    There the prior is a standard normal in every direction: a parameter that the data leave alone stays exactly
+    Gaussian, which Gauss-Newton steps and Gaussian proposals like.
 
     Args:
         model: galaxy model.
@@ -94,26 +97,26 @@ class Likelihood:
         self._products = (basis[:, self._pairs[0]] * basis[:, self._pairs[1]]).contiguous()
 
     def spectra(self, x: Tensor) -> ModelSpectra:
-        """Models at logit coordinates x [n, N_DIM]."""
-        return self.model.observe(self.prior.transform(torch.sigmoid(x[:, :-1])), self.spectrum.pixels)
+        """Models at probit coordinates x [n, N_DIM]."""
+        return self.model.observe(self.prior.transform(torch.special.ndtr(x[:, :-1])), self.spectrum.pixels)
 
     @staticmethod
     def log_noise_scale(x: Tensor) -> Tensor:
         """ln of the noise scale, [n]."""
-        return NOISE_SCALE_SIGMA * torch.special.ndtri(torch.sigmoid(x[:, -1]).clamp(1e-12, 1 - 1e-12))
+        return NOISE_SCALE_SIGMA * x[:, -1]
 
     def log_prior(self, x: Tensor) -> Tensor:
-        """ln of the density of logit coordinates under a uniform unit cube, [n]."""
-        return (torch.nn.functional.logsigmoid(x) + torch.nn.functional.logsigmoid(-x)).sum(1)
+        """ln of the density of probit coordinates under a uniform unit cube, up to a constant, [n]."""
+        return -0.5 * (x**2).sum(1)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """ln posterior density, [n], of logit coordinates x [n, N_DIM] float64; -inf where there is no model."""
+        """ln posterior density, [n], of probit coordinates x [n, N_DIM] float64; -inf where there is no model."""
         made = self.spectra(x)
         value = self.log_prior(x) + self.log_likelihood(made.flux, self.log_noise_scale(x))
         if not self.spectrum.relative:
             value = value + log_mass_density(made.log_stellar_mass)
         if self.redshift.distribution is not None:
-            z = self.prior.transform(torch.sigmoid(x[:, :-1])).redshift
+            z = self.prior.transform(torch.special.ndtr(x[:, :-1])).redshift
             value = value + torch.as_tensor(self.redshift.log_density(z.numpy()))
         return torch.where(torch.isfinite(value), value, -torch.inf)
 

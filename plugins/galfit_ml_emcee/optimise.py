@@ -1,4 +1,4 @@
-"""Where the sampler starts: the best of many prior draws, improved by Gauss-Newton steps in logit coordinates."""
+"""Where the sampler starts: the best of many prior draws, improved by Gauss-Newton steps in probit coordinates."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from galfit_ml.simulate.prior import coordinate
-from galfit_ml_emcee.likelihood import N_DIM, Likelihood
+from galfit_ml_emcee.likelihood import N_DIM, NOISE_SCALE_SIGMA, Likelihood
 
-STEP = 0.05
-"""Finite difference, in logit units."""
+STEP = 0.03
+"""Finite difference, in probit units."""
 
-MAX_LOGIT = 8.0
-MAX_MOVE = 2.0
+MAX_COORDINATE = 5.0
+MAX_MOVE = 1.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Start:
     """Local maxima of the posterior and the Gaussian around each.
 
     Args:
-        x: [k, N_DIM] logit coordinates, best first.
+        x: [k, N_DIM] probit coordinates, best first.
         log_density: [k] ln posterior density.
         covariance: [k, N_DIM, N_DIM] inverse of the Gauss-Newton Hessian.
     """
@@ -46,19 +46,19 @@ def find_start(
 
 
 def _draws(likelihood: Likelihood, generator: torch.Generator, n: int) -> Tensor:
-    """Prior draws near the middle of the redshift cell, scaled to the brightness of the data, logit coordinates."""
+    """Prior draws near the middle of the redshift cell, scaled to the brightness of the data, probit coordinates."""
     cube = likelihood.prior.draw(n, generator)
     cube[:, coordinate("redshift")] = 0.5
     cube[:, coordinate("zero_point")] = 0.5
     cube = 0.05 + 0.9 * cube
-    x = torch.cat([torch.logit(cube), torch.zeros(n, 1, dtype=cube.dtype)], dim=1)
+    x = torch.cat([torch.special.ndtri(cube), torch.zeros(n, 1, dtype=cube.dtype)], dim=1)
     flux = likelihood.spectra(x).flux
     data = likelihood.spectrum
     amplitude = (flux * data.ivar * data.flux).sum(1) / (flux * flux * data.ivar).sum(1)
     low, high = likelihood.prior.magnitude
     index = coordinate("magnitude")
     magnitude = low + (high - low) * cube[:, index] - 2.5 * torch.log10(amplitude.double().clamp(min=1e-6))
-    x[:, index] = torch.logit(((magnitude - low) / (high - low)).clamp(1e-3, 1 - 1e-3))
+    x[:, index] = torch.special.ndtri(((magnitude - low) / (high - low)).clamp(1e-3, 1 - 1e-3))
     return x
 
 
@@ -70,7 +70,7 @@ def _climb(likelihood: Likelihood, x: Tensor, n_steps: int) -> tuple[Tensor, Ten
     for _ in range(n_steps):
         system = hessian + damping[:, None, None] * torch.diag_embed(torch.diagonal(hessian, dim1=1, dim2=2))
         move = torch.linalg.solve(system, gradient).clamp(-MAX_MOVE, MAX_MOVE)
-        trial = (x + move).clamp(-MAX_LOGIT, MAX_LOGIT)
+        trial = (x + move).clamp(-MAX_COORDINATE, MAX_COORDINATE)
         better = likelihood(trial)
         accept = better > value
         gain = torch.where(accept, better - value, torch.zeros_like(value))
@@ -99,20 +99,17 @@ def _derivatives(likelihood: Likelihood, x: Tensor) -> tuple[Tensor, Tensor]:
     gradient[:, :-1] = solve.inner(jacobian, residual[:, None])[..., 0]
     hessian[:, :-1, :-1] = solve.inner(jacobian, jacobian)
     chi2 = solve.inner(residual[:, None], residual[:, None])[:, 0, 0]
-    _add_noise_scale(likelihood, x, chi2, gradient, hessian)
-    cube = torch.sigmoid(x)
-    gradient += 1 - 2 * cube
-    hessian += torch.diag_embed(2 * cube * (1 - cube))
+    _add_noise_scale(likelihood, chi2, gradient, hessian)
+    gradient -= x
+    hessian += torch.eye(d, dtype=x.dtype)
     return gradient, hessian
 
 
-def _add_noise_scale(likelihood: Likelihood, x: Tensor, chi2: Tensor, gradient: Tensor, hessian: Tensor) -> None:
-    """Derivatives with respect to the last coordinate, the noise scale (chain rule through its quantile map)."""
-    ahead = x.clone()
-    ahead[:, -1] += STEP
-    slope = (likelihood.log_noise_scale(ahead) - likelihood.log_noise_scale(x)) / STEP
-    gradient[:, -1] = (chi2 - likelihood.spectrum.n_good) * slope
-    hessian[:, -1, -1] = 2 * chi2.clamp(min=likelihood.spectrum.n_good) * slope**2
+def _add_noise_scale(likelihood: Likelihood, chi2: Tensor, gradient: Tensor, hessian: Tensor) -> None:
+    """Derivatives with respect to the last coordinate, the noise scale."""
+    n_good = likelihood.spectrum.n_good
+    gradient[:, -1] = (chi2 - n_good) * NOISE_SCALE_SIGMA
+    hessian[:, -1, -1] = 2 * chi2.clamp(min=n_good) * NOISE_SCALE_SIGMA**2
 
 
 class _Whitening:

@@ -24,7 +24,7 @@ python_maximum_signature_line_length = 100
 html_theme = "furo"
 html_title = f"galfit_ml {release}"
 
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 nb_execution_mode = "force"

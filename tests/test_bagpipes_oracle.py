@@ -5,6 +5,8 @@ The values in `data/bagpipes_oracle.npz` were recorded with
     python -m benchmarks.record_bagpipes
 
 which also says what they are. Where bagpipes is installed the same command runs again, into another file.
+What difference there is in the continuum (0.2-0.6 % rms) sits in the Balmer lines of young stars: bagpipes mixes stars
+at air and at vacuum wavelengths there, which the grid of this package puts right (`simulate/build/frames.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from astropy.cosmology import FlatLambdaCDM
 from conftest import ROOT
 from numpy.typing import NDArray
@@ -30,13 +31,12 @@ from galfit_ml.grid import air_to_vacuum
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.galaxies import Galaxies, simple_galaxies
 from galfit_ml.simulate.galaxy import GalaxyModel, ModelSpectra, Pixels
-from galfit_ml.simulate.history import formed_mass
 
 RECORDED = Path(__file__).parent / "data" / "bagpipes_oracle.npz"
 N_CASES = 7
 
 WINDOWS = {"Halpha": (6564.6,), "Hbeta": (4862.7,), "OIII": (5008.24,), "OII": (3727.1, 3729.9), "NII": (6585.3,)}
-"""Vacuum wavelengths of the lines; with 30 km/s of width their flux lies within 6 A."""
+"""Vacuum wavelengths of the lines; with 30 km/s of width their flux lies within 4 A, and no other line."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def compute(case: dict[str, Any], about: dict[str, Any], model: GalaxyModel) -> 
     lines = whole.flux[0].double().numpy() * 1e-17 - continuum
     rest, width = pixels.wavelength.numpy() / (1 + case["redshift"]), np.diff(pixels.edges[0].numpy())
     fluxes = {
-        name: float((lines * width)[np.any([abs(rest - w) < 6 for w in waves], axis=0)].sum())
+        name: float((lines * width)[np.any([abs(rest - w) < 4 for w in waves], axis=0)].sum())
         for name, waves in WINDOWS.items()
     }
     smooth = gaussian_filter1d(continuum, about["sampling"]["smoothing"])

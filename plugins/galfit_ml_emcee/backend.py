@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +54,12 @@ class EmceeBackend:
 
     Args:
         n_walkers, n_burn, max_steps, n_autocorr: see `SamplerSettings`.
-        device: "cpu" (the galaxy model itself also runs on "cuda").
     """
 
     parameters: ParameterSet = GALAXY
 
     def __init__(
-        self, n_walkers: int = 64, n_burn: int = 60, max_steps: int = 1200, n_autocorr: float = 20.0
+        self, n_walkers: int = 48, n_burn: int = 80, max_steps: int = 1200, n_autocorr: float = 20.0
     ) -> None:
         self.settings = SamplerSettings(n_walkers, n_burn=n_burn, max_steps=max_steps, n_autocorr=n_autocorr)
         self._model: GalaxyModel | None = None
@@ -76,7 +77,7 @@ class EmceeBackend:
 
     def infer(self, batch: SpectrumBatch, request: Request) -> Posterior:
         """Posterior of every spectrum; one that cannot be fitted is a flagged row with its reason."""
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             solutions = self._solve_redshifts(batch, request)
             native = prepare(batch, Preparation())
             rows = []
@@ -129,6 +130,17 @@ class EmceeBackend:
         fixed = (coordinate("redshift"),) if likelihood.prior.redshift[0] == likelihood.prior.redshift[1] else ()
         chain = sample(likelihood, start, rng, self.settings, fixed)
         return _posterior(batch, i, request.n_samples, likelihood, chain, solution, rng)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: the arrays here are too small for two to help, and two on a busy machine wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def scan_grid(batch: SpectrumBatch) -> WavelengthGrid:

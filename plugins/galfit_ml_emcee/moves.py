@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-STEPS = (0.25, 0.5, 0.9)
+STEPS = (0.2, 0.4, 0.7)
 """Values of b, chosen at random for each walker and step: from careful to nearly independent."""
 
 

@@ -33,9 +33,9 @@ class SamplerSettings:
         n_autocorr: converged when the kept steps are this many autocorrelation times.
     """
 
-    n_walkers: int = 64
+    n_walkers: int = 48
     n_adapt: int = 3
-    n_burn: int = 60
+    n_burn: int = 80
     block: int = 100
     max_steps: int = 1200
     n_autocorr: float = 20.0
@@ -127,7 +127,7 @@ def _ensemble(
 
     from galfit_ml_emcee.moves import GaussianMove
 
-    moves = [(GaussianMove(*gaussian), 0.7), (emcee.moves.DEMove(), 0.2), (emcee.moves.DESnookerMove(), 0.1)]
+    moves = [(GaussianMove(*gaussian), 0.8), (emcee.moves.DEMove(), 0.15), (emcee.moves.DESnookerMove(), 0.05)]
     ensemble = emcee.EnsembleSampler(settings.n_walkers, n_dim, log_density, vectorize=True, moves=moves)
     ensemble._random.seed(int(seed))
     return ensemble

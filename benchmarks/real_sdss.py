@@ -1,0 +1,207 @@
+"""Real galaxies with known answers: the redshift scan on all of them, emcee on those with a catalogue mass.
+
+    python -m benchmarks.real_sdss scan --data ../shared/data/real
+    python -m benchmarks.real_sdss emcee --data ../shared/data/real --out results/ [--rows 40] [--workers 2]
+
+The data folder is described in the developer notes (docs/developer/real_data.md); nothing of it is in the repository.
+`emcee` writes one file per galaxy and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galfit_ml.instruments import get_instrument
+from galfit_ml.spectra import SpectrumBatch
+
+C_KMS = 299792.458
+SETS = {"sdss_cosmicds": ("sdss", 0.001), "eboss_ebossdap": ("boss", 0.003)}
+
+
+def read_set(folder: Path, name: str, rows: NDArray[np.intp] | None = None) -> tuple[SpectrumBatch, Any]:
+    """Spectra and catalogue rows of one set of the data folder."""
+    with np.load(folder / f"{name}.npz") as data:
+        pick = np.arange(len(data["meta"])) if rows is None else rows
+        flux, ivar = data["flux"][pick].astype(float), data["ivar"][pick].astype(float)
+        n_pix = flux.shape[1]
+        wave = 10 ** (float(data["loglam0"]) + float(data["dloglam"]) * np.arange(n_pix))
+        coarse = data["wdisp_every50"][pick].astype(float)
+        meta = data["meta"][pick]
+        pixel = wave * np.log(10) * float(data["dloglam"])
+    nodes = 50 * np.arange(coarse.shape[1])
+    wdisp = np.stack([np.interp(np.arange(n_pix), nodes[row > 0.3], row[row > 0.3]) for row in coarse])
+    instrument = get_instrument(SETS.get(name, ("boss", 0.003))[0])
+    ids = [str(m["file"]) for m in meta]
+    return SpectrumBatch.from_arrays(wave, np.nan_to_num(flux), ivar, instrument, lsf_sigma=wdisp * pixel, ids=ids), meta
+
+
+def galaxies(meta: Any) -> NDArray[np.bool_]:
+    """Rows the survey calls galaxies, without broad lines."""
+    return (meta["class"] == "GALAXY") & ~np.array(["BROAD" in s for s in meta["subclass"]])
+
+
+def scan(folder: Path, batch_size: int = 64) -> list[dict[str, float | str]]:
+    """Redshift success, bias, scatter and speed of the scan on each set."""
+    from galfit_ml.prepare import Preparation, prepare
+    from galfit_ml.simulate.populations import default_populations
+    from galfit_ml_emcee.backend import one_thread, scan_grid
+    from galfit_ml_emcee.redshift_scan import RedshiftScan
+
+    out: list[dict[str, float | str]] = []
+    for name, (instrument, limit) in SETS.items():
+        batch, meta = read_set(folder, name)
+        prepared = prepare(batch, Preparation(scan_grid(batch)))
+        lsf = float(np.median(C_KMS * prepared.lsf_sigma / prepared.wavelength))
+        with one_thread():
+            machine = RedshiftScan(scan_grid(batch), 1e-4, 1.2, lsf, default_populations())
+            start = time.perf_counter()
+            parts = [machine.run(prepared.flux[i : i + batch_size], prepared.ivar[i : i + batch_size]).minima[:, 0]
+                     for i in range(0, len(batch), batch_size)]
+            seconds = time.perf_counter() - start
+        keep = galaxies(meta)
+        error = ((np.concatenate(parts) - meta["z"]) / (1 + meta["z"]))[keep]
+        out.append(
+            {
+                "set": name, "instrument": instrument, "galaxies": int(keep.sum()), "limit": limit,
+                "success": float((np.abs(error) < limit).mean()), "misses": int((np.abs(error) >= limit).sum()),
+                "bias_kms": float(np.median(error) * C_KMS), "nmad_kms": nmad(error) * C_KMS,
+                "spectra_per_s": len(batch) / seconds,
+            }
+        )
+    return out
+
+
+def nmad(values: NDArray[np.float64]) -> float:
+    """Normalised median absolute deviation, 1.4826 times the median distance from the median."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def catalogue_rows(folder: Path, n: int) -> NDArray[np.intp]:
+    """The first `n` rows that have both a catalogue mass and an aperture factor."""
+    truth = pd.read_csv(folder / "sdss_cosmicds_truth.csv")
+    return np.flatnonzero(truth["logM_any"].notna() & truth["aper_corr_dex"].notna())[:n]
+
+
+def fit_one(task: tuple[Path, int, Path, int]) -> None:
+    """Fit one galaxy with emcee and write its summary; nothing if it is there."""
+    folder, row, out, seed = task
+    target = out / f"{row:05d}.json"
+    if target.exists():
+        return
+    from galfit_ml.backend import Request
+    from galfit_ml.redshift_prior import RedshiftPriors
+    from galfit_ml_emcee.backend import EmceeBackend
+
+    batch, _ = read_set(folder, "sdss_cosmicds", np.array([row]))
+    start = time.perf_counter()
+    posterior = EmceeBackend().infer(batch, Request(1000, seed, RedshiftPriors.free(1)))
+    summary: dict[str, Any] = {"row": row, "seconds": time.perf_counter() - start, "flags": int(posterior.flags[0])}
+    for parameter in posterior.parameters:
+        summary[parameter.name] = posterior.quantile(parameter.name, [0.16, 0.5, 0.84])[0].tolist()
+    summary |= {k: float(v[0]) for k, v in posterior.diagnostics.items()}
+    assert posterior.best_fit is not None
+    summary["chi2_per_pixel"] = float(posterior.best_fit.chi2[0] / posterior.best_fit.n_good[0])
+    summary["r_synthetic"] = synthetic_r(batch)
+    target.write_text(json.dumps(summary))
+
+
+def synthetic_r(batch: SpectrumBatch) -> float:
+    """AB magnitude of the spectrum in a box over the SDSS r band's range (5500-7000 A half-power points)."""
+    arm = batch.arms[0]
+    wave, width = arm.grid.centres, arm.grid.widths
+    use = (wave > 5500) & (wave < 7000) & ~arm.bad[0]
+    f_nu = (arm.flux[0] * wave * width)[use].sum() * 1e-17 / (2.99792458e18 * (width / wave)[use].sum())
+    return float(-2.5 * np.log10(f_nu) - 48.6)
+
+
+def compare(folder: Path, out: Path) -> pd.DataFrame:
+    """Fits beside the catalogue: one row per galaxy."""
+    rows = [json.loads(p.read_text()) for p in sorted(out.glob("[0-9]*.json"))]
+    truth = pd.read_csv(folder / "sdss_cosmicds_truth.csv")
+    table = pd.DataFrame(list(_flat(rows))).set_index("row")
+    joined = table.join(truth[["z", "type", "logM_any", "logSFR_any", "oh_O3N2_pp04", "aper_corr_dex", "r_total", "vdisp"]])
+    joined["mass_error"] = joined.log_stellar_mass + joined.aper_corr_dex - joined.logM_any
+    joined["mass_error_synthetic"] = joined.log_stellar_mass - 0.4 * (joined.r_total - joined.r_synthetic) - joined.logM_any
+    joined["sfr_error"] = joined.log_sfr + joined.aper_corr_dex - joined.logSFR_any
+    joined["oh_error"] = np.log10(joined.gas_metallicity) + 8.71 - joined.oh_O3N2_pp04
+    joined["z_error_kms"] = (joined.redshift - joined.z) / (1 + joined.z) * C_KMS
+    return joined
+
+
+def _flat(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        flat = {k: v[1] if isinstance(v, list) else v for k, v in row.items()}
+        flat |= {f"{k}_error": 0.5 * (v[2] - v[0]) for k, v in row.items() if isinstance(v, list)}
+        yield flat
+
+
+def summarise(joined: pd.DataFrame) -> list[str]:
+    """Lines of text with the figures."""
+    lines = [f"{len(joined)} galaxies, {joined.seconds.median():.1f} s each (longest {joined.seconds.max():.1f})"]
+    lines.append(f"not converged: {int(((joined.flags & (1 << 16)) != 0).sum())}; median chi2 per pixel {joined.chi2_per_pixel.median():.2f}")
+    for name in ("mass_error", "mass_error_synthetic", "sfr_error", "oh_error", "z_error_kms"):
+        value = joined[name].dropna().to_numpy()
+        lines.append(f"{name:22s} n {len(value):3d}  median {np.median(value):+.3f}  NMAD {nmad(value):.3f}")
+    return lines
+
+
+def plot(joined: pd.DataFrame, path: Path) -> None:
+    """Fits against catalogue: mass, star-formation rate, gas metallicity."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    panels = (
+        ("logM_any", joined.log_stellar_mass - 0.4 * (joined.r_total - joined.r_synthetic), joined.log_stellar_mass_error, "log stellar mass [M$_\\odot$]"),
+        ("logSFR_any", joined.log_sfr + joined.aper_corr_dex, joined.log_sfr_error, "log SFR [M$_\\odot$/yr]"),
+        ("oh_O3N2_pp04", np.log10(joined.gas_metallicity) + 8.71, joined.gas_metallicity_error / joined.gas_metallicity / np.log(10), "12 + log O/H"),
+    )
+    colours = {"E": "#b2182b", "Sp": "#2166ac", "Irr": "#1b7837"}
+    for axis, (column, value, error, label) in zip(figure.subplots(1, 3), panels, strict=True):
+        for kind, colour in colours.items():
+            use = (joined.type == kind) & joined[column].notna()
+            axis.errorbar(joined[column][use], value[use], error[use], fmt="o", ms=4, lw=0.8, color=colour, label=f"{kind} ({use.sum()})")
+        known = joined[column].dropna()
+        span = [known.min() - 0.3, known.max() + 0.3]
+        axis.plot(span, span, color="0.4", lw=1)
+        axis.set(xlabel=f"catalogue {label}", ylabel=f"galfit_ml {label}", xlim=span)
+        axis.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["scan", "emcee"])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/real"))
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--rows", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if options.what == "scan":
+        for row in scan(options.data):
+            print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    tasks = [(options.data, int(r), options.out, options.seed) for r in catalogue_rows(options.data, options.rows)]
+    with ProcessPoolExecutor(options.workers) as pool:
+        for done, _ in enumerate(pool.map(fit_one, tasks), start=1):
+            print(f"{done}/{len(tasks)}", flush=True)
+    joined = compare(options.data, options.out)
+    joined.to_csv(options.out / "sdss_emcee.csv")
+    plot(joined, options.out / "sdss_emcee.png")
+    print("\n".join(summarise(joined)))
+
+
+if __name__ == "__main__":
+    main()

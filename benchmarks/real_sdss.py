@@ -148,7 +148,8 @@ def _flat(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def summarise(joined: pd.DataFrame) -> list[str]:
     """Lines of text with the figures."""
     lines = [f"{len(joined)} galaxies, {joined.seconds.median():.1f} s each (longest {joined.seconds.max():.1f})"]
-    lines.append(f"not converged: {int(((joined.flags & (1 << 16)) != 0).sum())}; median chi2 per pixel {joined.chi2_per_pixel.median():.2f}")
+    unfinished = int(((joined["flags"] & (1 << 16)) != 0).sum())
+    lines.append(f"not converged: {unfinished}; median chi2 per pixel {joined.chi2_per_pixel.median():.2f}")
     for name in ("mass_error", "mass_error_synthetic", "sfr_error", "oh_error", "z_error_kms"):
         value = joined[name].dropna().to_numpy()
         lines.append(f"{name:22s} n {len(value):3d}  median {np.median(value):+.3f}  NMAD {nmad(value):.3f}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError
 
 if TYPE_CHECKING:
+    from galfit_ml.api import Estimator
     from galfit_ml.backend import Progress
     from galfit_ml.posterior import Posterior
 
@@ -192,7 +193,6 @@ def _chunks(chosen: argparse.Namespace) -> Iterator[Posterior]:
     """The posteriors of the files, a few files at a time, with one seed: the draws do not depend on the grouping."""
     import secrets
 
-    from galfit_ml.api import Estimator
     from galfit_ml.progress import shown_progress
     from galfit_ml.reading import READER_OPTIONS
 
@@ -200,7 +200,7 @@ def _chunks(chosen: argparse.Namespace) -> Iterator[Posterior]:
     given = {"format": chosen.format, "medium": chosen.medium}
     reading = {k: options.pop(k) for k in list(options) if k in READER_OPTIONS}
     reading.update({k: v for k, v in given.items() if v is not None})
-    estimator = Estimator(chosen.backend, **options)
+    estimator = _estimator(chosen.backend, options)
     seed = secrets.randbits(32) if chosen.seed is None else chosen.seed
     asked = {"instrument": chosen.instrument, "redshift": chosen.redshift, "n_samples": chosen.samples, "seed": seed}
     done = 0
@@ -211,6 +211,18 @@ def _chunks(chosen: argparse.Namespace) -> Iterator[Posterior]:
             piece = estimator.estimate(files, progress=_part_of(progress, done, left), **asked, **reading)
             done += len(piece)
             yield piece
+
+
+def _estimator(backend: str | None, options: dict[str, Any]) -> Estimator:
+    from galfit_ml.api import Estimator
+
+    try:
+        return Estimator(backend, **options)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, GalfitMLError) or not options:
+            raise
+        given = " ".join(f"--option {key}={value}" for key, value in options.items())
+        raise GalfitMLError(f"The backend refuses {given}: {error}") from error
 
 
 def _part_of(progress: Progress, done: int, left: int) -> Progress:

@@ -324,7 +324,7 @@ CULPRITS: dict[type[ToyBackend], set[str]] = {
     DropsARow: {"unusable_spectra"},
     GivesNoReason: {"unusable_spectra"},
     InventsAnAnswer: {"unusable_spectra"},
-    RefusesTheBatch: {"ranges", "unusable_spectra"},
+    RefusesTheBatch: {"n_samples", "ranges", "unusable_spectra"},
     NoBestFit: {"best_fit"},
     NanInItsModel: {"best_fit"},
     NoEmbedding: {"embedding"},

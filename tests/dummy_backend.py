@@ -35,6 +35,8 @@ class DummyBackend:
     parameters = TARGETS
 
     def __init__(self, mass: float = 10.0, stop_at: str = "", best_fit: bool = True) -> None:
+        if mass <= 0:
+            raise ValueError(f"mass must be positive, not {mass}.")
         self.mass, self.stop_at, self.best_fit = mass, stop_at, best_fit
 
     def infer(self, batch: SpectrumBatch, request: Request) -> Posterior:

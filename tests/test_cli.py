@@ -110,6 +110,7 @@ def test_a_single_spectrum_without_a_result_still_gets_its_row(
         (["--backend", "absent"], "missing library no_such_library. pip install no-such"),
         (["--instrument", "sds"], "No instrument 'sds'. Did you mean 'sdss'?"),
         (["--option", "mas=9"], "Did you mean 'mass'?"),
+        (["--option", "mass=-1"], "The backend refuses --option mass=-1: mass must be positive"),
         (["--format", "SDSS spec"], "No format 'SDSS spec'"),
         (["--redshift", "7"], "redshift=7 lies outside what the galaxy model covers"),
         (["--redshift", "0.5:0.2"], "redshift prior (0.5, 0.2) is empty"),

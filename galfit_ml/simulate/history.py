@@ -40,16 +40,17 @@ def delayed(edges: Tensor, age: Tensor, tau: Tensor, stop: float = 0.0) -> Tenso
     Returns:
         Mass fractions [n, n_age]; they add up to 1.
     """
-    time = (age[:, None] - edges.clamp(min=stop)).clamp(min=0)
-    formed = _delayed_cumulative(time / tau[:, None])
-    total = _delayed_cumulative((age - stop) / tau)[:, None]
-    return (formed[:, :-1] - formed[:, 1:]) / total
+    # Double precision: a bin is a difference of nearly equal numbers.
+    time = (age.double()[:, None] - edges.double().clamp(min=stop)).clamp(min=0)
+    formed = _delayed_cumulative(time / tau.double()[:, None])
+    total = _delayed_cumulative((age.double() - stop) / tau.double())[:, None]
+    return ((formed[:, :-1] - formed[:, 1:]) / total).to(age.dtype)
 
 
 def _delayed_cumulative(x: Tensor) -> Tensor:
     """1 - (1 + x) exp(-x), by its series where x is small."""
-    small = x**2 / 2 - x**3 / 3 + x**4 / 8
-    return torch.where(x < 1e-2, small, -torch.expm1(-x) - x * torch.exp(-x))
+    small = x**2 * (1 / 2 - x / 3 + x**2 / 8 - x**3 / 30)
+    return torch.where(x < 1e-3, small, -torch.expm1(-x) - x * torch.exp(-x))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ C_KMS = 299792.458
 
 
 def fast_length(n: int) -> int:
-    """Smallest 2^a 3^b 5^c that is at least `n` and even: lengths an FFT likes."""
+    """Even number of factors 2, 3 and 5, from `n` to a few per cent above: lengths an FFT likes."""
     best = 1 << (n - 1).bit_length()
     for three in (1, 3, 9, 27):
         for five in (1, 5, 25):

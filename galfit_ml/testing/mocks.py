@@ -52,9 +52,12 @@ def default_instrument(
     resolving_power: float = 1000.0, redshift_range: tuple[float, float] = (0.01, 1.0)
 ) -> Instrument:
     """The generic instrument of the checks: 3700-9300 A, a flux calibration without errors."""
-    instrument = Instrument.generic_of(resolving_power)
-    exact = {"calibration_rms": CALIBRATION_RMS, "calibration_offset": CALIBRATION_RMS}
-    return replace(instrument, redshift_range=redshift_range, **exact)
+    return replace(
+        Instrument.generic_of(resolving_power),
+        redshift_range=redshift_range,
+        calibration_rms=CALIBRATION_RMS,
+        calibration_offset=CALIBRATION_RMS,
+    )
 
 
 def pixel_grids(instrument: Instrument) -> tuple[WavelengthGrid, ...]:

@@ -25,7 +25,7 @@ from galfit_ml.simulate.galaxy import GalaxyModel, Pixels
 from galfit_ml.simulate.prior import GalaxyPrior, coordinate
 from galfit_ml.simulate.smoothing import C_KMS
 from galfit_ml.spectra import SpectrumBatch
-from galfit_ml_emcee.likelihood import Calibration, Likelihood, Spectrum
+from galfit_ml_emcee.likelihood import NOISE_SCALE_SIGMA, Calibration, Likelihood, Spectrum
 from galfit_ml_emcee.optimise import find_start
 from galfit_ml_emcee.redshift_scan import RedshiftScan, ScanResult
 from galfit_ml_emcee.sampler import Chain, SamplerSettings, sample
@@ -246,7 +246,7 @@ def _posterior(
         "autocorrelation": np.array([chain.autocorrelation]),
         "acceptance": np.array([chain.acceptance]),
         "effective_samples": np.array([chain.effective_samples]),
-        "noise_scale": np.array([float(np.exp(likelihood.log_noise_scale(torch.as_tensor(flat[chosen])).median()))]),
+        "noise_scale": np.exp(NOISE_SCALE_SIGMA * np.median(flat[chosen, -1], keepdims=True)),
     }
     bits = np.array([int(batch.flags[i]) | int(flags)], dtype=np.int64)
     return Posterior(

@@ -13,6 +13,9 @@ from galfit_ml_emcee.likelihood import N_DIM, NOISE_SCALE_SIGMA, Likelihood
 STEP = 0.03
 """Finite difference, in probit units."""
 
+REDSHIFT_STEP = 0.003
+"""The same for the redshift, whose cell is hundreds of times wider than its error: about 7 km/s."""
+
 MAX_COORDINATE = 5.0
 MAX_MOVE = 1.0
 
@@ -87,10 +90,12 @@ def _climb(likelihood: Likelihood, x: Tensor, n_steps: int) -> tuple[Tensor, Ten
 def _derivatives(likelihood: Likelihood, x: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient [k, d] and Gauss-Newton Hessian [k, d, d] of minus ln posterior's negative, at x [k, d]."""
     k, d = x.shape
-    shifted = x[:, None] + STEP * torch.eye(d, dtype=x.dtype)
+    step = torch.full((d,), STEP, dtype=x.dtype)
+    step[coordinate("redshift")] = REDSHIFT_STEP
+    shifted = x[:, None] + torch.diag(step)
     flux = likelihood.spectra(torch.cat([x, shifted[:, :-1].reshape(-1, d)])).flux
     base, moved = flux[:k], flux[k:].reshape(k, d - 1, -1)
-    jacobian = (moved - base[:, None]) / STEP
+    jacobian = (moved - base[:, None]) / step[:-1, None].float()
     precision = torch.exp(-2 * likelihood.log_noise_scale(x))
     solve = _Whitening(likelihood, base, precision)
     residual = likelihood.spectrum.flux - base

@@ -106,7 +106,8 @@ class Scan:
 
     def _chi2(self, shift: float) -> float:
         position = (self.ln_wavelength - shift - self.ln_rest[0]) / (self.ln_rest[1] - self.ln_rest[0])
-        pixel = np.clip(position.astype(np.intp), 0, len(self.templates) - 2)
+        position = np.clip(position, 0, len(self.templates) - 2)
+        pixel = position.astype(np.intp)
         right = ((position - pixel) * self.sqrt_ivar)[:, None]
         left = self.sqrt_ivar[:, None] - right
         self.design[:, :-N_POLYNOMIALS] = left * self.templates[pixel] + right * self.templates[pixel + 1]

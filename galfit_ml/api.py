@@ -133,7 +133,7 @@ def estimate(
         n_samples: posterior draws per spectrum.
         seed: integer for reproducible draws; None for fresh ones.
         progress: called as progress(done, total, message).
-        **options: `format=`, `medium="air"|"vacuum"` and `hdu`-like reader options go to the reader, the rest to the
+        **options: `format=`, `medium="air"|"vacuum"`, `resolving_power=` and `ids=` go to the reader, the rest to the
             backend; an unknown one is an error.
 
     Returns:
@@ -142,6 +142,7 @@ def estimate(
 
     Raises:
         SpectrumError: the only spectrum given cannot be used.
+        FileFormatError: the only path given cannot be read.
         UnknownNameError: unknown backend, instrument or option (with a suggestion).
         PriorError: a redshift prior outside the model.
         PluginError: the backend is installed but cannot be loaded.

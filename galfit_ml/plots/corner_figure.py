@@ -76,7 +76,7 @@ def _corner_figure(row: Posterior, shown: list[Parameter], left_out: list[Parame
 def _range(draws: Floats) -> tuple[float, float]:
     low, high = np.percentile(draws, [0.15, 99.85])
     low, high = (low, high) if high > low else (draws.min(), draws.max())
-    pad = 0.06 * (high - low)
+    pad = 0.15 * (high - low)
     return float(low - pad), float(high + pad)
 
 

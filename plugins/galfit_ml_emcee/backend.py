@@ -59,7 +59,7 @@ class EmceeBackend:
     parameters: ParameterSet = GALAXY
 
     def __init__(
-        self, n_walkers: int = 48, n_burn: int = 80, max_steps: int = 1200, n_autocorr: float = 20.0
+        self, n_walkers: int = 48, n_burn: int = 80, max_steps: int = 1200, n_autocorr: float = 10.0
     ) -> None:
         self.settings = SamplerSettings(n_walkers, n_burn=n_burn, max_steps=max_steps, n_autocorr=n_autocorr)
         self._model: GalaxyModel | None = None

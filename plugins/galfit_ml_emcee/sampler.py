@@ -30,7 +30,9 @@ class SamplerSettings:
         n_burn: steps of each such round.
         block: steps between two looks at the autocorrelation time.
         max_steps: cap on the steps kept; stopping there without convergence is flagged.
-        n_autocorr: converged when the kept steps are this many autocorrelation times.
+        n_autocorr: converged when the kept steps are this many autocorrelation times, and at least `min_steps`: a short
+            chain underestimates its autocorrelation time.
+        min_steps: least number of steps kept (or `max_steps`, if that is less).
     """
 
     n_walkers: int = 48
@@ -38,7 +40,8 @@ class SamplerSettings:
     n_burn: int = 80
     block: int = 100
     max_steps: int = 1200
-    n_autocorr: float = 20.0
+    n_autocorr: float = 10.0
+    min_steps: int = 600
 
     def __post_init__(self) -> None:
         if self.n_walkers % 2 or self.n_walkers < 2 * N_DIM:
@@ -110,7 +113,8 @@ def sample(
     while walkers.iteration < settings.max_steps and not converged:
         points = walkers.run_mcmc(points, settings.block)
         autocorrelation = float(np.max(walkers.get_autocorr_time(tol=0, quiet=True)))
-        converged = bool(walkers.iteration >= settings.n_autocorr * autocorrelation)
+        enough = max(settings.n_autocorr * autocorrelation, min(settings.min_steps, settings.max_steps))
+        converged = bool(walkers.iteration >= enough)
         if tick is not None:
             tick(1.0 if converged else walkers.iteration / settings.max_steps)
     chain = np.tile(anchor, (*walkers.get_chain().shape[:2], 1))

@@ -42,7 +42,9 @@ def read_set(folder: Path, name: str, rows: NDArray[np.intp] | None = None) -> t
     wdisp = np.stack([np.interp(np.arange(n_pix), nodes[row > 0.3], row[row > 0.3]) for row in coarse])
     instrument = get_instrument(SETS.get(name, ("boss", 0.003))[0])
     ids = [str(m["file"]) for m in meta]
-    return SpectrumBatch.from_arrays(wave, np.nan_to_num(flux), ivar, instrument, lsf_sigma=wdisp * pixel, ids=ids), meta
+    return SpectrumBatch.from_arrays(
+        wave, np.nan_to_num(flux), ivar, instrument, lsf_sigma=wdisp * pixel, ids=ids
+    ), meta
 
 
 def galaxies(meta: Any) -> NDArray[np.bool_]:
@@ -54,8 +56,9 @@ def scan(folder: Path, batch_size: int = 64) -> list[dict[str, float | str]]:
     """Redshift success, bias, scatter and speed of the scan on each set."""
     from galfit_ml.prepare import Preparation, prepare
     from galfit_ml.simulate.populations import default_populations
-    from galfit_ml_emcee.backend import one_thread, scan_grid
+    from galfit_ml_emcee.backend import one_thread
     from galfit_ml_emcee.redshift_scan import RedshiftScan
+    from galfit_ml_emcee.solutions import scan_grid
 
     out: list[dict[str, float | str]] = []
     for name, (instrument, limit) in SETS.items():
@@ -65,16 +68,23 @@ def scan(folder: Path, batch_size: int = 64) -> list[dict[str, float | str]]:
         with one_thread():
             machine = RedshiftScan(scan_grid(batch), 1e-4, 1.2, lsf, default_populations())
             start = time.perf_counter()
-            parts = [machine.run(prepared.flux[i : i + batch_size], prepared.ivar[i : i + batch_size]).minima[:, 0]
-                     for i in range(0, len(batch), batch_size)]
+            parts = [
+                machine.run(prepared.flux[i : i + batch_size], prepared.ivar[i : i + batch_size]).minima[:, 0]
+                for i in range(0, len(batch), batch_size)
+            ]
             seconds = time.perf_counter() - start
         keep = galaxies(meta)
         error = ((np.concatenate(parts) - meta["z"]) / (1 + meta["z"]))[keep]
         out.append(
             {
-                "set": name, "instrument": instrument, "galaxies": int(keep.sum()), "limit": limit,
-                "success": float((np.abs(error) < limit).mean()), "misses": int((np.abs(error) >= limit).sum()),
-                "bias_kms": float(np.median(error) * C_KMS), "nmad_kms": nmad(error) * C_KMS,
+                "set": name,
+                "instrument": instrument,
+                "galaxies": int(keep.sum()),
+                "limit": limit,
+                "success": float((np.abs(error) < limit).mean()),
+                "misses": int((np.abs(error) >= limit).sum()),
+                "bias_kms": float(np.median(error) * C_KMS),
+                "nmad_kms": nmad(error) * C_KMS,
                 "spectra_per_s": len(batch) / seconds,
             }
         )
@@ -129,9 +139,13 @@ def compare(folder: Path, out: Path) -> pd.DataFrame:
     rows = [json.loads(p.read_text()) for p in sorted(out.glob("[0-9]*.json"))]
     truth = pd.read_csv(folder / "sdss_cosmicds_truth.csv")
     table = pd.DataFrame(list(_flat(rows))).set_index("row")
-    joined = table.join(truth[["z", "type", "logM_any", "logSFR_any", "oh_O3N2_pp04", "aper_corr_dex", "r_total", "vdisp"]])
+    joined = table.join(
+        truth[["z", "type", "logM_any", "logSFR_any", "oh_O3N2_pp04", "aper_corr_dex", "r_total", "vdisp"]]
+    )
     joined["mass_error"] = joined.log_stellar_mass + joined.aper_corr_dex - joined.logM_any
-    joined["mass_error_synthetic"] = joined.log_stellar_mass - 0.4 * (joined.r_total - joined.r_synthetic) - joined.logM_any
+    joined["mass_error_synthetic"] = (
+        joined.log_stellar_mass - 0.4 * (joined.r_total - joined.r_synthetic) - joined.logM_any
+    )
     joined["sfr_error"] = joined.log_sfr + joined.aper_corr_dex - joined.logSFR_any
     joined["oh_error"] = np.log10(joined.gas_metallicity) + 8.71 - joined.oh_O3N2_pp04
     joined["z_error_kms"] = (joined.redshift - joined.z) / (1 + joined.z) * C_KMS
@@ -162,15 +176,34 @@ def plot(joined: pd.DataFrame, path: Path) -> None:
 
     figure = Figure(figsize=(12, 4), layout="constrained")
     panels = (
-        ("logM_any", joined.log_stellar_mass - 0.4 * (joined.r_total - joined.r_synthetic), joined.log_stellar_mass_error, "log stellar mass [M$_\\odot$]"),
+        (
+            "logM_any",
+            joined.log_stellar_mass - 0.4 * (joined.r_total - joined.r_synthetic),
+            joined.log_stellar_mass_error,
+            "log stellar mass [M$_\\odot$]",
+        ),
         ("logSFR_any", joined.log_sfr + joined.aper_corr_dex, joined.log_sfr_error, "log SFR [M$_\\odot$/yr]"),
-        ("oh_O3N2_pp04", np.log10(joined.gas_metallicity) + 8.71, joined.gas_metallicity_error / joined.gas_metallicity / np.log(10), "12 + log O/H"),
+        (
+            "oh_O3N2_pp04",
+            np.log10(joined.gas_metallicity) + 8.71,
+            joined.gas_metallicity_error / joined.gas_metallicity / np.log(10),
+            "12 + log O/H",
+        ),
     )
     colours = {"E": "#b2182b", "Sp": "#2166ac", "Irr": "#1b7837"}
     for axis, (column, value, error, label) in zip(figure.subplots(1, 3), panels, strict=True):
         for kind, colour in colours.items():
             use = (joined.type == kind) & joined[column].notna()
-            axis.errorbar(joined[column][use], value[use], error[use], fmt="o", ms=4, lw=0.8, color=colour, label=f"{kind} ({use.sum()})")
+            axis.errorbar(
+                joined[column][use],
+                value[use],
+                error[use],
+                fmt="o",
+                ms=4,
+                lw=0.8,
+                color=colour,
+                label=f"{kind} ({use.sum()})",
+            )
         known = joined[column].dropna()
         span = [known.min() - 0.3, known.max() + 0.3]
         axis.plot(span, span, color="0.4", lw=1)

@@ -34,7 +34,9 @@ def default_backend() -> str:
     available = [s.name for s in backends() if s.available]
     ranked = [n for n in PREFERENCE if n in available] + available
     if not ranked:
-        raise PluginError("No backend is available. See why with `galfit-ml backends`; reinstall with `pip install galfit-ml`.")
+        raise PluginError(
+            "No backend is available. See why with `galfit-ml backends`; reinstall with `pip install galfit-ml`."
+        )
     return ranked[0]
 
 
@@ -70,9 +72,7 @@ class Estimator:
         read = read_spectra(spectrum, instrument=instrument, **reading)
         return self.infer(read, redshift, n_samples, secrets.randbits(32) if seed is None else int(seed), progress)
 
-    def infer(
-        self, read: Reading, redshift: Any, n_samples: int, seed: int, progress: Progress | None
-    ) -> Posterior:
+    def infer(self, read: Reading, redshift: Any, n_samples: int, seed: int, progress: Progress | None) -> Posterior:
         """Run the backend over each group of a reading and put the rows back in the user's order."""
         from galfit_ml.posterior import Posterior, concatenate
 

@@ -50,10 +50,11 @@ class WavelengthGrid:
     @classmethod
     def log10(cls, low: float, high: float, step: float) -> WavelengthGrid:
         """Grid uniform in log10 of the wavelength: centres from `low` to `high` angstrom, `step` dex apart."""
-        n_pix = int(np.floor((np.log10(high) - np.log10(low)) / step + 1e-6)) + 1
-        log_centres = np.log10(low) + step * np.arange(n_pix)
-        edges = 10 ** (np.log10(low) + step * (np.arange(n_pix + 1) - 0.5))
-        return cls(edges, 10**log_centres)
+        first = float(np.log10(low))
+        n_pix = int(np.floor((float(np.log10(high)) - first) / step + 1e-6)) + 1
+        pixel = np.arange(n_pix + 1, dtype=np.float64)
+        edges, centres = np.power(10.0, first + step * (pixel - 0.5)), np.power(10.0, first + step * pixel[:-1])
+        return cls(np.asarray(edges, dtype=np.float64), np.asarray(centres, dtype=np.float64))
 
     @classmethod
     def linear(cls, low: float, high: float, step: float) -> WavelengthGrid:
@@ -143,10 +144,7 @@ def air_to_vacuum(wavelength: ArrayLike) -> Floats:
     air = np.asarray(wavelength, dtype=np.float64)
     s2 = (1e4 / air) ** 2
     index = (
-        1
-        + 8.336624212083e-5
-        + 2.408926869968e-2 / (130.1065924522 - s2)
-        + 1.599740894897e-4 / (38.92568793293 - s2)
+        1 + 8.336624212083e-5 + 2.408926869968e-2 / (130.1065924522 - s2) + 1.599740894897e-4 / (38.92568793293 - s2)
     )
     return np.where(air >= 2000.0, air * index, air)
 

@@ -172,10 +172,14 @@ def _from_mapping(data: Mapping[str, Any], where: str) -> Instrument:
     try:
         arms = tuple(_arm(entry) for entry in data["arms"])
         optional = {k: data[k] for k in data if k not in {"arms", "name", "summary", "source"}}
-        ranges = {k: tuple(float(x) for x in v) if isinstance(v, list) else v for k, v in optional.items()}
+        ranges: dict[str, Any] = {
+            k: tuple(float(x) for x in v) if isinstance(v, list) else v for k, v in optional.items()
+        }
         return Instrument(name=data["name"], summary=data["summary"], source=data["source"], arms=arms, **ranges)
     except KeyError as error:
-        raise FileFormatError(f"Instrument file '{where}': key {error} is missing. See galfit_ml.instruments.") from error
+        raise FileFormatError(
+            f"Instrument file '{where}': key {error} is missing. See galfit_ml.instruments."
+        ) from error
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"Instrument file '{where}': {error}") from error
 
@@ -221,5 +225,7 @@ def get_instrument(name: str | Instrument, extra: Mapping[str, Instrument] | Non
             raise unknown_name("instrument", name, ["generic:R, for example generic:1800"]) from error
     known = {**(extra or {}), **_load_all()}
     if name not in known:
-        raise unknown_name("instrument", name, known, "For another one use instrument='generic:R', R its resolving power.")
+        raise unknown_name(
+            "instrument", name, known, "For another one use instrument='generic:R', R its resolving power."
+        )
     return known[name]

@@ -16,6 +16,8 @@ from galfit_ml_emcee.backend import EmceeBackend
 from galfit_ml_emcee.moves import GaussianMove
 from galfit_ml_emcee.sampler import SamplerSettings
 
+Mocks = tuple[SpectrumBatch, dict[str, np.ndarray]]
+
 
 def run_move(log_density, mean: np.ndarray, covariance: np.ndarray, n_steps: int = 4000) -> np.ndarray:  # type: ignore[no-untyped-def]
     n_dim = len(mean)
@@ -56,16 +58,16 @@ def quick() -> EmceeBackend:
 
 
 @pytest.fixture(scope="module")
-def mocks() -> tuple[SpectrumBatch, dict[str, np.ndarray]]:
+def mocks() -> Mocks:
     return simulated_batch(default_instrument(redshift_range=(0.05, 0.5)), 2, 25.0, 11)
 
 
 @pytest.fixture(scope="module")
-def posterior(mocks: tuple[SpectrumBatch, dict[str, np.ndarray]]) -> Posterior:
+def posterior(mocks: Mocks) -> Posterior:
     return quick().infer(mocks[0], Request(200, 5, RedshiftPriors.free(2)))
 
 
-def test_truth_lies_within_the_posterior(posterior: Posterior, mocks: tuple[SpectrumBatch, dict[str, np.ndarray]]) -> None:
+def test_truth_lies_within_the_posterior(posterior: Posterior, mocks: Mocks) -> None:
     truth = mocks[1]
     for name, slack in (("redshift", 2e-4), ("log_stellar_mass", 0.15), ("dust_av", 0.2)):
         spread = posterior[name].std(axis=1)
@@ -79,21 +81,19 @@ def test_best_model_reproduces_the_data(posterior: Posterior) -> None:
     np.testing.assert_allclose(fit.chi2 / fit.n_good, 1.0, atol=0.25)
 
 
-def test_same_seed_same_draws_alone_or_in_a_batch(
-    posterior: Posterior, mocks: tuple[SpectrumBatch, dict[str, np.ndarray]]
-) -> None:
+def test_same_seed_same_draws_alone_or_in_a_batch(posterior: Posterior, mocks: Mocks) -> None:
     alone = quick().infer(mocks[0].take([1]), Request(200, 5, RedshiftPriors.free(1)))
     np.testing.assert_allclose(alone.draws[0], posterior.draws[1], rtol=1e-5)
 
 
-def test_fixed_redshift_is_exact(mocks: tuple[SpectrumBatch, dict[str, np.ndarray]]) -> None:
+def test_fixed_redshift_is_exact(mocks: Mocks) -> None:
     z = float(mocks[1]["redshift"][0])
     result = quick().infer(mocks[0].take([0]), Request(50, 5, RedshiftPriors.parse(z, 1)))
     np.testing.assert_allclose(result["redshift"], z, rtol=0, atol=1e-9)
     assert np.ptp(result["log_stellar_mass"]) > 0
 
 
-def test_a_hopeless_spectrum_is_a_row_with_its_reason(mocks: tuple[SpectrumBatch, dict[str, np.ndarray]]) -> None:
+def test_a_hopeless_spectrum_is_a_row_with_its_reason(mocks: Mocks) -> None:
     batch = mocks[0].take([0])
     arm = batch.arms[0]
     bad = arm.bad.copy()

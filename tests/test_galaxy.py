@@ -395,15 +395,7 @@ def test_a_gpu_gives_the_same_spectra() -> None:
 def test_interpolation_weights_are_linear_and_clipped() -> None:
     nodes = torch.tensor([-2.0, -1.0, 0.0, 0.4])
     weights = interpolation_weights(nodes, torch.tensor([-3.0, -2.0, -1.25, 0.0, 0.1, 0.4, 9.0]))
-    expected = [
-        [1, 0, 0, 0],
-        [1, 0, 0, 0],
-        [0.25, 0.75, 0, 0],
-        [0, 0, 1, 0],
-        [0, 0, 0.75, 0.25],
-        [0, 0, 0, 1],
-        [0, 0, 0, 1],
-    ]
+    expected = [[1, 0, 0, 0], [1, 0, 0, 0], [0.25, 0.75, 0, 0], [0, 0, 1, 0], [0, 0, 0.75, 0.25]] + 2 * [[0, 0, 0, 1]]
     torch.testing.assert_close(weights, torch.tensor(expected))
 
 

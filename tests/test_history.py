@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +50,7 @@ def quadrature(age: float, tau: float, stop: float) -> NDArray[np.float64]:
         return float(quad(rate, start, end, epsabs=0, epsrel=1e-10)[0]) if end > start else 0.0
 
     edges = EDGES.double().numpy().clip(stop, age)
-    bins = np.array([mass(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    bins = np.array([mass(a, b) for a, b in itertools.pairwise(edges)])
     return bins / bins.sum()
 
 
@@ -74,7 +75,7 @@ def test_delayed_equals_quadrature(age: float, tau: float, stop: float) -> None:
 def test_constant_puts_into_each_bin_its_overlap(start: float, stop: float) -> None:
     found = constant(EDGES, torch.tensor([start]), torch.tensor([stop]))[0].double().numpy()
     edges = EDGES.double().numpy()
-    overlap = [max(min(b, stop) - max(a, start), 0.0) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    overlap = [max(min(b, stop) - max(a, start), 0.0) for a, b in itertools.pairwise(edges)]
     np.testing.assert_allclose(found, np.array(overlap) / (stop - start), rtol=1e-5, atol=1e-7)
     assert found.sum() == pytest.approx(1.0, abs=1e-6)
 
@@ -103,7 +104,9 @@ def test_masses_are_shares_of_one_whose_definitions_hold(values: dict[str, float
     sfh = history(**values)
     mass = made(sfh)
     assert mass.total.sum().item() == pytest.approx(1.0, abs=1e-5)
-    assert bool((mass.total >= 0).all()) and bool((mass.cloud >= 0).all()) and bool((mass.cloud <= mass.total).all())
+    assert bool((mass.total >= 0).all())
+    assert bool((mass.cloud >= 0).all())
+    assert bool((mass.cloud <= mass.total).all())
     rate = mass.recent_fraction.double() / RECENT_YR
     found = torch.log10(rate / mass.surviving.double()).item()
     assert found == pytest.approx(values["log_ssfr"], abs=1e-3)
@@ -136,7 +139,8 @@ def test_the_burst_lies_within_its_ages() -> None:
     age = 5e8
     burst = history(burst_age=age, log_burst_fraction=0.0).older(EDGES)[0]
     inside = (EDGES[1:] > age * (1 - BURST_HALF_WIDTH)) & (EDGES[:-1] < age * (1 + BURST_HALF_WIDTH))
-    assert bool((burst[inside] > 0).all()) and not bool(burst[~inside].any())
+    assert bool((burst[inside] > 0).all())
+    assert not bool(burst[~inside].any())
 
 
 def test_burst_share_is_of_the_older_mass() -> None:

@@ -87,7 +87,7 @@ def test_gas_follows_the_stars_and_ionisation_the_gas(
 
     def quantile(
         value: NDArray[np.float64], mean: NDArray[np.float64], sigma: float, ends: tuple[float, float]
-    ) -> object:
+    ) -> NDArray[np.float64]:
         low, high, found = (stats.norm.cdf((x - mean) / sigma) for x in (*ends, value))
         return (found - low) / (high - low)
 
@@ -125,10 +125,12 @@ def test_all_draws_are_finite_and_in_range(draws: dict[str, NDArray[np.float64]]
     for name, (low, high) in ranges.items():
         values = draws[name]
         tolerance = 1e-5 * max(abs(low), abs(high))
-        assert np.isfinite(values).all() and values.min() >= low - tolerance and values.max() <= high + tolerance, name
+        assert np.isfinite(values).all(), name
+        assert low - tolerance <= values.min() <= values.max() <= high + tolerance, name
     assert np.isnan(draws["log_formed_mass"]).all()  # mass follows from the magnitude
     age = Cosmology.default().age_yr(torch.tensor(draws["redshift"])).numpy()
-    assert (draws["formation_age"] <= age * (1 + 1e-6)).all() and (draws["formation_age"] > RECENT_YR).all()
+    assert (draws["formation_age"] <= age * (1 + 1e-6)).all()
+    assert (draws["formation_age"] > RECENT_YR).all()
     assert (draws["burst_age"] * (1 + BURST_HALF_WIDTH) <= np.minimum(age, 1e9) * (1 + 1e-6)).all()
     assert (draws["burst_age"] * (1 - BURST_HALF_WIDTH) >= RECENT_YR * (1 - 1e-6)).all()
 
@@ -170,8 +172,10 @@ def test_a_fixed_redshift_stays() -> None:
 
 def test_draws_repeat_with_their_generator() -> None:
     first, second, other = (PRIOR.draw(5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    assert bool((first == second).all()) and not bool((first == other).any())
-    assert first.shape == (5, PRIOR.n_dim) and first.dtype == torch.float64
+    assert bool((first == second).all())
+    assert not bool((first == other).any())
+    assert first.shape == (5, PRIOR.n_dim)
+    assert first.dtype == torch.float64
 
 
 def test_mass_outside_its_range_is_impossible() -> None:

@@ -15,8 +15,9 @@ from galfit_ml.prepare import Preparation, prepare
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.populations import default_populations
 from galfit_ml.testing import default_instrument, simulated_batch
-from galfit_ml_emcee.backend import EmceeBackend, _read_scan, scan_grid
+from galfit_ml_emcee.backend import EmceeBackend
 from galfit_ml_emcee.redshift_scan import AMPLITUDE_SIGMA, POLYNOMIAL_SIGMA, RedshiftScan, _level, _smooth, _span
+from galfit_ml_emcee.solutions import read_scan, scan_grid
 from galfit_ml_emcee.templates import make_templates
 
 
@@ -108,7 +109,7 @@ def test_a_user_prior_chooses_between_minima() -> None:
     found = scan.run(flux, ivar)
     second = float(found.minima[0, 1])
     prior = RedshiftPrior(second - 0.002, second + 0.002)
-    assert _read_scan(found, 0, prior).redshift == pytest.approx(second, abs=1e-6)
+    assert read_scan(found, 0, prior).redshift == pytest.approx(second, abs=1e-6)
 
 
 @pytest.mark.parametrize(("snr", "least"), [(3.0, 0.9), (10.0, 0.97)])

@@ -39,7 +39,8 @@ def moments(flux: Tensor, position: Tensor) -> tuple[float, float]:
 @pytest.mark.parametrize("n", [2, 7, 100, 1023, 5000, 6500, 19999, 20000])
 def test_fast_length_is_even_smooth_and_close(n: int) -> None:
     size = fast_length(n)
-    assert n <= size < 1.1 * n + 10 and size % 2 == 0
+    assert n <= size < 1.1 * n + 10
+    assert size % 2 == 0
     for factor in (2, 3, 5):
         while size % factor == 0:
             size //= factor
@@ -175,7 +176,9 @@ def test_a_galaxys_blend_does_not_depend_on_the_others() -> None:
 
 def test_nothing_to_add_is_one_copy_without_variance() -> None:
     (blend,) = blends(None, torch.tensor([40.0, 100.0]))
-    assert blend.rows is None and blend.weights is None and blend.variances[0].tolist() == [0.0, 0.0]
+    assert blend.rows is None
+    assert blend.weights is None
+    assert blend.variances[0].tolist() == [0.0, 0.0]
 
 
 def test_library_variance_contains_its_pixel() -> None:

@@ -1,4 +1,4 @@
-"""The classical baseline as a plugin: redshift scan, then template fitting with emcee. Importing this loads data only."""
+"""The classical baseline as a plugin: redshift scan, then template fitting with emcee. Importing it loads data only."""
 
 from __future__ import annotations
 

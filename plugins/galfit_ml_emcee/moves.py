@@ -20,7 +20,7 @@ STEPS = (0.2, 0.4, 0.7)
 """Values of b, chosen at random for each walker and step: from careful to nearly independent."""
 
 
-class GaussianMove(MHMove):  # type: ignore[misc]
+class GaussianMove(MHMove):
     """pCN proposal about a Gaussian with mean [d] and covariance [d, d]."""
 
     def __init__(self, mean: Floats, covariance: Floats) -> None:

@@ -105,7 +105,7 @@ class RedshiftScan:
             for i in range(0, len(flux), BATCH)
         ]
         log_evidence = torch.cat(rows).numpy()
-        separation = max(int(round(1000.0 / C_KMS / self.step)), 1)
+        separation = max(round(1000.0 / C_KMS / self.step), 1)
         best = [_peaks(row, self.redshift, separation, n_minima) for row in log_evidence]
         return ScanResult(self.redshift, log_evidence, np.array([b[0] for b in best]), np.array([b[1] for b in best]))
 
@@ -176,7 +176,7 @@ def _level(flux: Tensor, ivar: Tensor) -> Tensor:
 
 
 def _span(good: Tensor) -> Tensor:
-    """Coordinate that runs from -1 at the first to 1 at the last good pixel of each row, clipped outside, [n, n_pix]."""
+    """Coordinate from -1 at the first to 1 at the last good pixel of each row, clipped outside, [n, n_pix]."""
     n_pix = good.shape[1]
     index = torch.arange(n_pix, dtype=torch.float64)
     first = good.int().argmax(1).double()[:, None]

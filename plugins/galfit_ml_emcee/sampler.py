@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from galfit_ml_emcee.likelihood import N_DIM, Likelihood
 from galfit_ml_emcee.optimise import MAX_COORDINATE, Start
 
-
 Floats = NDArray[np.float64]
 
 INFLATION = 1.2
@@ -124,9 +123,13 @@ def sample(
 
 
 def _ensemble(
-    settings: SamplerSettings, n_dim: int, log_density: Callable[..., Floats], gaussian: tuple[Floats, Floats], seed: int
+    settings: SamplerSettings,
+    n_dim: int,
+    log_density: Callable[..., Floats],
+    gaussian: tuple[Floats, Floats],
+    seed: int,
 ) -> Any:
-    """An emcee ensemble whose moves are Gaussian steps about `gaussian` (mean, covariance) and differential evolution."""
+    """An emcee ensemble: Gaussian steps about `gaussian` (mean, covariance) and differential evolution."""
     import emcee
 
     from galfit_ml_emcee.moves import GaussianMove

@@ -53,14 +53,14 @@ class WavelengthGrid:
         first = float(np.log10(low))
         n_pix = int(np.floor((float(np.log10(high)) - first) / step + 1e-6)) + 1
         pixel = np.arange(n_pix + 1, dtype=np.float64)
-        edges, centres = np.power(10.0, first + step * (pixel - 0.5)), np.power(10.0, first + step * pixel[:-1])
-        return cls(np.asarray(edges, dtype=np.float64), np.asarray(centres, dtype=np.float64))
+        return cls(10 ** (first + step * (pixel - 0.5)), 10 ** (first + step * pixel[:-1]))
 
     @classmethod
     def linear(cls, low: float, high: float, step: float) -> WavelengthGrid:
         """Grid uniform in wavelength: centres from `low` to `high` angstrom, `step` angstrom apart."""
         n_pix = int(np.floor((high - low) / step + 1e-6)) + 1
-        return cls(low + step * (np.arange(n_pix + 1) - 0.5), low + step * np.arange(n_pix))
+        pixel = np.arange(n_pix + 1, dtype=np.float64)
+        return cls(low + step * (pixel - 0.5), low + step * pixel[:-1])
 
     def __len__(self) -> int:
         return len(self.centres)

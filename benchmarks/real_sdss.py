@@ -61,7 +61,7 @@ def scan(folder: Path, batch_size: int = 64) -> list[dict[str, float | str]]:
     from galfit_ml_emcee.solutions import scan_grid
 
     out: list[dict[str, float | str]] = []
-    for name, (instrument, limit) in SETS.items():
+    for name, (_, limit) in SETS.items():
         batch, meta = read_set(folder, name)
         prepared = prepare(batch, Preparation(scan_grid(batch)))
         lsf = float(np.median(C_KMS * prepared.lsf_sigma / prepared.wavelength))

@@ -170,7 +170,7 @@ def check_continuum(mine: Ours, oracle: Oracle, case: int) -> None:
 
 def check_lines(mine: Ours, oracle: Oracle, case: int) -> None:
     expected = dict(zip(oracle.about["lines"], oracle.lines[case], strict=True))
-    assert mine.lines == pytest.approx(expected, rel=0.02)
+    assert mine.lines == pytest.approx(expected, rel=0.02, abs=0)
 
 
 def check_masses(mine: Ours, oracle: Oracle, case: int) -> None:

@@ -62,6 +62,6 @@ def test_the_plugin_is_listed_without_importing_its_code(python: Path, tmp_path:
 
 
 def test_the_plugin_passes_its_own_tests(python: Path, tmp_path: Path) -> None:
-    said = run(python, tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(PLUGIN))
+    said = run(python, tmp_path, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(PLUGIN))
     assert "passed" in said
     assert not {"failed", "skipped", "xfailed"} & set(said.split())

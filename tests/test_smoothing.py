@@ -162,13 +162,13 @@ def test_the_number_of_copies_follows_the_spread() -> None:
 
 def test_a_galaxys_blend_does_not_depend_on_the_others() -> None:
     excess = torch.stack([excess_of_spread(s, 90.0, 40) for s in (0.5, 0.0, 1.0, 0.1, 0.6)])
-    dispersion = torch.full((5,), 90.0, dtype=torch.float64)
+    dispersion = torch.tensor([90.0, 300.0, 60.0, 90.0, 40.0], dtype=torch.float64)
     seen = []
     for blend in blends(excess, dispersion):
         assert blend.rows is not None
         for place, row in enumerate(blend.rows.tolist()):
             seen.append(row)
-            (alone,) = blends(excess[row : row + 1], dispersion[:1])
+            (alone,) = blends(excess[row : row + 1], dispersion[row : row + 1])
             assert [v[place].item() for v in blend.variances] == [v.item() for v in alone.variances]
             assert (blend.weights is None) == (alone.weights is None)
     assert sorted(seen) == [0, 1, 2, 3, 4]

@@ -28,7 +28,7 @@ class ContractError(GalfitMLError, AssertionError):
         self.backend, self.check, self.promise, self.seen = backend, check, promise, seen
         super().__init__(
             f"Backend '{backend}' fails the check '{check}'.\n  promised: {promise}\n  seen:     {seen}\n"
-            f"  again:    galfit_ml.testing.check_backend({backend!r}, checks=[{check!r}])"
+            f"  again:    galfit_ml.testing.check_backend(..., checks=[{check!r}])"
         )
 
     def __reduce__(self) -> tuple[type[ContractError], tuple[str, str, str, str]]:

@@ -23,6 +23,7 @@ from galfit_ml.simulate.prior import GalaxyPrior, coordinate
 from galfit_ml.simulate.smoothing import C_KMS
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_emcee.likelihood import Calibration, Likelihood, Spectrum
+from galfit_ml_emcee.line_error import line_error_basis
 from galfit_ml_emcee.optimise import find_start
 from galfit_ml_emcee.redshift_scan import RedshiftScan
 from galfit_ml_emcee.report import Fit, to_posterior
@@ -99,7 +100,7 @@ class EmceeBackend:
     def _infer_one(
         self, batch: SpectrumBatch, native: Prepared, i: int, request: Request, solution: Solution
     ) -> Posterior:
-        spectrum = _trimmed(native, i, batch)
+        spectrum = _trimmed(native, i, batch, solution.redshift)
         rng = _stream(request.seed, spectrum)
         prior = _local_prior(batch.instrument, spectrum, solution, request.redshift[i])
         likelihood = Likelihood(self.model, spectrum, prior, request.redshift[i])
@@ -122,7 +123,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _trimmed(native: Prepared, i: int, batch: SpectrumBatch) -> Spectrum:
+def _trimmed(native: Prepared, i: int, batch: SpectrumBatch, redshift: float) -> Spectrum:
     """Spectrum i between its first and last good pixel of each arm."""
     keep = np.zeros(len(native.wavelength), dtype=bool)
     edges = []
@@ -139,11 +140,13 @@ def _trimmed(native: Prepared, i: int, batch: SpectrumBatch) -> Spectrum:
         raise SpectrumError(f"only {n_good} good pixels, {MIN_GOOD_PIXELS} are needed; check mask and uncertainty")
     wave = native.wavelength[keep]
     pixels = Pixels.from_arrays(wave, edges, native.lsf_sigma[i, keep], batch.instrument.magnitude_band)
+    flux, ivar = native.flux[i, keep], native.ivar[i, keep]
+    calibration = Calibration.of(batch.instrument, wave, native.arm[keep])
     return Spectrum(
-        torch.as_tensor(native.flux[i, keep], dtype=torch.float32),
-        torch.as_tensor(native.ivar[i, keep], dtype=torch.float32),
+        torch.as_tensor(flux, dtype=torch.float32),
+        torch.as_tensor(ivar, dtype=torch.float32),
         pixels,
-        Calibration.of(batch.instrument, wave, native.arm[keep]),
+        calibration.extended(*line_error_basis(wave, flux, ivar > 0, redshift)),
         bool(batch.relative[i]),
     )
 

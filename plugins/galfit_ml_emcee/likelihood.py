@@ -53,6 +53,11 @@ class Calibration:
                 widths.append(instrument.calibration_offset if k == 0 else smooth)
         return cls(torch.as_tensor(np.stack(columns, axis=1)).float(), torch.as_tensor(widths, dtype=torch.float64))
 
+    def extended(self, basis: NDArray[np.float64], sigma: NDArray[np.float64]) -> Calibration:
+        """The same with further columns [n_pix, j] of prior widths [j]."""
+        wider = torch.cat([self.basis, torch.as_tensor(basis).float()], dim=1)
+        return Calibration(wider.contiguous(), torch.cat([self.sigma, torch.as_tensor(sigma, dtype=torch.float64)]))
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:

@@ -20,6 +20,18 @@ MAX_COORDINATE = 5.0
 MAX_MOVE = 1.0
 
 
+KICKS = (
+    {"log_gas_metallicity": 1.2, "log_ionisation": 1.2},
+    {"log_gas_metallicity": 1.2, "log_ionisation": -1.0},
+    {"burst_age": 1.5},
+    {"log_burst_fraction": 1.5},
+    {"formation_age": 1.5},
+    {"tau": 1.5},
+    {"dust_av": 1.0, "log_metallicity": -0.5},
+)
+"""Directions in which a posterior has several maxima, in probit units, tried with both signs."""
+
+
 @dataclass(frozen=True)
 class Start:
     """Local maxima of the posterior and the Gaussian around each.
@@ -36,16 +48,41 @@ class Start:
 
 
 def find_start(
-    likelihood: Likelihood, generator: torch.Generator, *, n_draws: int = 384, n_keep: int = 6, n_steps: int = 25
+    likelihood: Likelihood, generator: torch.Generator, *, n_draws: int = 512, n_keep: int = 12, n_steps: int = 25
 ) -> Start:
-    """Search the posterior: `n_draws` of the prior, the `n_keep` best improved for at most `n_steps` steps."""
+    """Search the posterior: the best `n_keep` of `n_draws` prior draws, improved; then kicked, and improved again."""
     x = _draws(likelihood, generator, n_draws)
     value = likelihood(x)
-    x = x[torch.argsort(value, descending=True)[:n_keep]]
-    value, x, hessian = _climb(likelihood, x, n_steps)
+    x = x[_best_of_both_branches(likelihood, x, value, n_keep)]
+    first = _climb(likelihood, x, n_steps)
+    second = _climb(likelihood, _kicked(first[1][first[0].argmax()]), n_steps)
+    value, x, hessian = (torch.cat(pair) for pair in zip(first, second, strict=True))
     order = torch.argsort(value, descending=True)
     covariance = torch.linalg.inv(hessian[order] + 1e-6 * torch.eye(N_DIM, dtype=x.dtype))
     return Start(x[order], value[order], covariance)
+
+
+def _best_of_both_branches(likelihood: Likelihood, x: Tensor, value: Tensor, n_keep: int) -> Tensor:
+    """Rows of the best starts, half of them on each side of solar gas metallicity.
+
+    Strong lines have a metal-poor and a metal-rich solution; a search that starts on one side rarely finds the other.
+    """
+    order = torch.argsort(value, descending=True)
+    rich = likelihood.prior.transform(torch.special.ndtr(x[:, :-1])).log_gas_metallicity[order] > 0
+    half = n_keep // 2
+    return torch.cat([order[rich][:half], order[~rich][: n_keep - half]])
+
+
+def _kicked(x: Tensor) -> Tensor:
+    """Starts that differ from `x` [d] by a large step in one of `KICKS`, [k, d]: a way out of a local maximum."""
+    starts = []
+    for kick in KICKS:
+        for sign in (-1.0, 1.0):
+            moved = x.clone()
+            for name, size in kick.items():
+                moved[coordinate(name)] = sign * size
+            starts.append(moved)
+    return torch.stack(starts)
 
 
 def _draws(likelihood: Likelihood, generator: torch.Generator, n: int) -> Tensor:

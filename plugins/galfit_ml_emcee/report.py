@@ -44,7 +44,7 @@ def to_posterior(fit: Fit, n_samples: int, rng: np.random.Generator) -> Posterio
     draws = reported(fit.likelihood, torch.as_tensor(x))
     best = best_fit(fit.likelihood, torch.as_tensor(flat[[int(np.argmax(density))]]))
     bits = fit.flags | int(fit.solution.flags | fit_flags(fit.chain, draws, best, x))
-    provenance = {"sampler": "emcee: Gaussian (pCN), differential-evolution and snooker moves"}
+    provenance = {"sampler": "emcee: Gaussian (pCN), mode-jump and differential-evolution moves"}
     return Posterior(
         GALAXY,
         draws[None],

@@ -11,12 +11,24 @@ import torch
 from numpy.typing import NDArray
 
 from galfit_ml_emcee.likelihood import N_DIM, Likelihood
+from galfit_ml_emcee.moves import GaussianMove, ModeJump, Modes
 from galfit_ml_emcee.optimise import MAX_COORDINATE, Start
 
 Floats = NDArray[np.float64]
 
 INFLATION = 1.2
 """Factor on the covariance of the Gaussian that proposals are drawn about: wider is safer than narrower."""
+
+
+SAME_MODE = 3.0
+"""Root-mean-square distance, in sigma per coordinate, within which two maxima are one mode."""
+
+FAINTEST = 12.0
+LEAST_SHARE = 0.1
+"""Least share of walkers and of proposals that a mode gets while its weight is not known."""
+
+STRAGGLER_DEPTH = 25.0
+"""ln density below the median walker at which a walker is taken to be stuck (the spread of 20 Gaussians is 3)."""
 
 
 @dataclass(frozen=True)
@@ -99,19 +111,19 @@ def sample(
         full[:, free] = points
         return np.asarray(likelihood(torch.as_tensor(full)).numpy())
 
-    points = _initial(start, rng, settings.n_walkers)[:, free]
-    best = start.x[0].numpy()[free], start.covariance[0].numpy()[np.ix_(free, free)]
+    modes = starting_modes(start, free)
+    points = _initial(modes, rng, settings.n_walkers)
     seeds = rng.integers(2**32, size=settings.n_adapt + 1)
     for seed in seeds[:-1]:
-        adapting = _ensemble(settings, len(free), log_density, best, seed)
-        points = adapting.run_mcmc(points, settings.n_burn).coords
-        recent = adapting.get_chain(discard=settings.n_burn // 2, flat=True)
-        best = recent.mean(axis=0), INFLATION * np.cov(recent, rowvar=False)
-    walkers = _ensemble(settings, len(free), log_density, best, seeds[-1])
+        adapting = _ensemble(settings, len(free), log_density, modes, seed)
+        state = adapting.run_mcmc(points, settings.n_burn)
+        points = _without_stragglers(state.coords, state.log_prob, rng)
+        modes = adapted(modes, adapting.get_chain(discard=settings.n_burn // 2, flat=True))
+    walkers = _ensemble(settings, len(free), log_density, modes, seeds[-1])
     autocorrelation, converged = np.inf, False
     while walkers.iteration < settings.max_steps and not converged:
         points = walkers.run_mcmc(points, settings.block)
-        autocorrelation = float(np.max(walkers.get_autocorr_time(tol=0, quiet=True)))
+        autocorrelation = autocorrelation_time(walkers.get_chain())
         enough = max(settings.n_autocorr * autocorrelation, min(settings.min_steps, settings.max_steps))
         converged = bool(walkers.iteration >= enough)
         if tick is not None:
@@ -122,35 +134,79 @@ def sample(
     return Chain(chain, walkers.get_log_prob(), autocorrelation, acceptance, converged)
 
 
+def autocorrelation_time(chain: Floats) -> float:
+    """Longest integrated autocorrelation time of the coordinates of a chain [n_steps, n_walkers, d], in steps.
+
+    Infinite where a walker has not moved at all: such a chain says nothing of how long it should be.
+    """
+    from emcee.autocorr import integrated_time
+
+    if np.any(np.ptp(chain[..., 0], axis=0) == 0):
+        return float("inf")
+    return float(np.max(integrated_time(chain, tol=0, quiet=True)))
+
+
 def _ensemble(
     settings: SamplerSettings,
     n_dim: int,
     log_density: Callable[..., Floats],
-    gaussian: tuple[Floats, Floats],
+    modes: Modes,
     seed: int,
 ) -> Any:
-    """An emcee ensemble: Gaussian steps about `gaussian` (mean, covariance) and differential evolution."""
+    """An emcee ensemble: steps about the modes, jumps between them, and differential evolution."""
     import emcee
 
-    from galfit_ml_emcee.moves import GaussianMove
-
-    moves = [(GaussianMove(*gaussian), 0.8), (emcee.moves.DEMove(), 0.15), (emcee.moves.DESnookerMove(), 0.05)]
+    moves: list[tuple[Any, float]] = [(GaussianMove(modes), 0.8), (emcee.moves.DEMove(), 0.2)]
+    if len(modes.weight) > 1:
+        moves = [(GaussianMove(modes), 0.6), (emcee.moves.DEMove(), 0.15), (ModeJump(modes), 0.25)]
     ensemble = emcee.EnsembleSampler(settings.n_walkers, n_dim, log_density, vectorize=True, moves=moves)
     ensemble._random.seed(int(seed))
     return ensemble
 
 
-def _initial(start: Start, rng: np.random.Generator, n: int) -> Floats:
-    """n walkers drawn from the Gaussians around the maxima that are nearly as high as the best, [n, N_DIM]."""
-    high = np.flatnonzero((start.log_density[0] - start.log_density).numpy() < 10.0)
-    which = high[rng.integers(len(high), size=n)]
-    noise = rng.standard_normal((n, N_DIM))
-    factors = [_square_root(start.covariance[i].numpy()) for i in range(len(start.x))]
-    points = np.stack([start.x[i].numpy() + factors[i] @ noise[row] for row, i in enumerate(which)])
+def starting_modes(start: Start, free: list[int]) -> Modes:
+    """Distinct maxima among the starting points, in the free coordinates, weighted by their Laplace evidence.
+
+    A maximum within `SAME_MODE` of a better one, in units of that one's Gaussian, is taken to be the same; one whose
+    evidence is below e^-`FAINTEST` of the best's is left out.
+    """
+    mean, covariance = start.x.numpy()[:, free], start.covariance.numpy()[:, free][:, :, free]
+    evidence = start.log_density.numpy() + 0.5 * np.linalg.slogdet(covariance)[1]
+    kept: list[int] = []
+    for i in np.argsort(evidence)[::-1]:
+        chosen = Modes.of(mean[kept], covariance[kept], np.ones(len(kept))) if kept else None
+        apart = chosen is None or all(
+            (chosen.whiten(mean[[i]], np.array([k])) ** 2).mean() > SAME_MODE**2 for k in range(len(kept))
+        )
+        if apart and evidence[i] > evidence.max() - FAINTEST:
+            kept.append(int(i))
+    share = np.exp(evidence[kept] - evidence.max())
+    return Modes.of(mean[kept], covariance[kept], np.maximum(share, LEAST_SHARE))
+
+
+def adapted(modes: Modes, samples: Floats) -> Modes:
+    """Modes with the mean and covariance of the samples nearest to each; those with too few stay as they were."""
+    owner = modes.nearest(samples)
+    mean, root, weight = modes.mean.copy(), modes.root.copy(), np.full(len(modes.weight), LEAST_SHARE)
+    covariance = root @ np.swapaxes(root, 1, 2)
+    for k in range(len(weight)):
+        mine = samples[owner == k]
+        weight[k] = max(len(mine) / len(samples), LEAST_SHARE)
+        if len(mine) > 20 * samples.shape[1]:
+            mean[k], covariance[k] = mine.mean(axis=0), INFLATION * np.cov(mine, rowvar=False)
+    return Modes.of(mean, covariance, weight)
+
+
+def _initial(modes: Modes, rng: np.random.Generator, n: int) -> Floats:
+    """n walkers drawn from the modes, [n, d]."""
+    which = rng.choice(len(modes.weight), size=n, p=modes.weight)
+    points = modes.place(rng.standard_normal((n, modes.mean.shape[1])), which)
     return np.clip(points, -MAX_COORDINATE, MAX_COORDINATE) + 1e-4 * rng.standard_normal(points.shape)
 
 
-def _square_root(covariance: Floats) -> Floats:
-    """Symmetric square root with eigenvalues kept between 1e-10 and the variance of the prior, 1."""
-    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
-    return np.asarray(vectors * np.sqrt(np.clip(values, 1e-10, 1.0)))
+def _without_stragglers(points: Floats, log_density: Floats, rng: np.random.Generator) -> Floats:
+    """Walkers left far below the others are put beside a random one of them; only before anything is kept, [n, d]."""
+    lost = log_density < np.median(log_density) - STRAGGLER_DEPTH
+    moved = points.copy()
+    moved[lost] = points[rng.choice(np.flatnonzero(~lost), size=lost.sum())]
+    return moved + lost[:, None] * 1e-2 * rng.standard_normal(points.shape)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import importlib.util
 import io
 import json
@@ -105,8 +106,9 @@ def peak_mb() -> float:
 
 
 def reset_peak() -> None:
-    """Let the peak count from now on (Linux; elsewhere it counts from the start of the process)."""
-    with contextlib.suppress(OSError):
+    """Give freed memory back and let the peak count from now on (Linux; elsewhere it counts from the start)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -114,6 +116,7 @@ def measure_model(batches: list[int], pixels: Pixels, repeats: int) -> Iterator[
     """Time and peak memory of the galaxy model, by batch size, smallest first."""
     model = GalaxyModel()
     model.observe(galaxies(1), pixels)
+    reset_peak()
     base = resident_mb()
     for batch in sorted(batches):
         drawn = galaxies(batch)
@@ -206,13 +209,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--bin", type=int, default=2, help="MOONS pixels put together (1: all 12,217)")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--alone", action="store_true", help="leave bagpipes out")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     found = importlib.util.find_spec("bagpipes") is not None
     facts = about(options.bin)
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
-    rows = measure(options.batch, options.bin, options.repeats, found)
+    rows = measure(options.batch, options.bin, options.repeats, found and not options.alone)
     for row in rows:
         print(f"{row.what:52s} batch {row.batch:5d}  {row.value:9.3f} {row.unit:14s} best {row.best:9.3f}")
     if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,13 +79,13 @@ class Estimator:
 
         priors = _checked_priors(redshift, read)
         pieces, positions = [], []
-        done = 0
+        done, usable = 0, sum(int(g.batch.usable.sum()) for g in read.groups)
         for group in read.groups:
-            step = None if progress is None else _offset(progress, done, read.n)
+            step = None if progress is None else _offset(progress, done, usable)
             request = Request(n_samples, seed, priors.take(group.positions), step)
             pieces.append(self._infer_batch(group.batch, request))
             positions += list(group.positions)
-            done += len(group.batch)
+            done += int(group.batch.usable.sum())
         if read.failures:
             failed = list(read.failures.values())
             names, reasons = [f.id for f in failed], [f.reason for f in failed]
@@ -106,7 +107,8 @@ class Estimator:
             pieces.append(self.backend.infer(batch.take(good), part))
         if len(bad):
             names, reasons = [batch.ids[i] for i in bad], [batch.reasons[i] for i in bad]
-            pieces.append(Posterior.failed(self.backend.parameters, request.n_samples, names, reasons))
+            failed = Posterior.failed(self.backend.parameters, request.n_samples, names, reasons)
+            pieces.append(replace(failed, flags=failed.flags | batch.flags[bad]))
         return concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
 
 
@@ -182,8 +184,6 @@ def _offset(progress: Progress, done: int, total: int) -> Progress:
 
 
 def _with_provenance(posterior: Posterior, estimator: Estimator, read: Reading, seed: int) -> Posterior:
-    from dataclasses import replace
-
     from galfit_ml import __version__
 
     names: Sequence[str] = sorted({g.batch.instrument.name for g in read.groups})

@@ -29,7 +29,8 @@ class ArmSpectra:
         bad: [n, n_pix] True where a pixel must not be used.
         lsf_sigma: [n, n_pix] Gaussian sigma of the line-spread function, angstrom.
 
-    Arrays are float64; bad pixels hold flux 0 and ivar 0, so that nothing non-finite reaches a backend.
+    Arrays are float64; bad pixels hold flux 0 and ivar 0, and a sigma that makes no sense the
+    median of its row, so that nothing non-finite reaches a backend.
     """
 
     name: str
@@ -50,12 +51,22 @@ class ArmSpectra:
         object.__setattr__(self, "bad", unusable)
         object.__setattr__(self, "flux", np.where(unusable, 0.0, self.flux))
         object.__setattr__(self, "ivar", np.where(unusable, 0.0, self.ivar))
+        object.__setattr__(self, "lsf_sigma", _filled(self.lsf_sigma))
 
     def take(self, rows: NDArray[np.intp]) -> ArmSpectra:
         """The same arm for the spectra `rows`."""
         return replace(
             self, flux=self.flux[rows], ivar=self.ivar[rows], bad=self.bad[rows], lsf_sigma=self.lsf_sigma[rows]
         )
+
+
+def _filled(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Line-spread functions [n, n_pix]; values without sense become the median of their row, 1 where it has none."""
+    sound = np.isfinite(sigma) & (sigma > 0)
+    if sound.all():
+        return sigma
+    middle = [np.median(row[ok]) if ok.any() else 1.0 for row, ok in zip(sigma, sound, strict=True)]
+    return np.where(sound, sigma, np.array(middle)[:, None])
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml.testing import default_instrument, simulated_batch
 from galfit_ml_emcee.backend import EmceeBackend
-from galfit_ml_emcee.moves import GaussianMove
+from galfit_ml_emcee.line_error import RELATIVE_ERROR, line_error_basis
+from galfit_ml_emcee.moves import GaussianMove, ModeJump, Modes
 from galfit_ml_emcee.sampler import SamplerSettings
 
 Mocks = tuple[SpectrumBatch, dict[str, np.ndarray]]
@@ -22,7 +23,11 @@ Mocks = tuple[SpectrumBatch, dict[str, np.ndarray]]
 def run_move(log_density, mean: np.ndarray, covariance: np.ndarray, n_steps: int = 4000) -> np.ndarray:  # type: ignore[no-untyped-def]
     n_dim = len(mean)
     ensemble = emcee.EnsembleSampler(
-        4 * n_dim, n_dim, log_density, vectorize=True, moves=[(GaussianMove(mean, covariance), 1.0)]
+        4 * n_dim,
+        n_dim,
+        log_density,
+        vectorize=True,
+        moves=[(GaussianMove(Modes.of(mean[None], covariance[None], np.ones(1))), 1.0)],
     )
     ensemble._random.seed(7)
     start = np.random.default_rng(3).standard_normal((4 * n_dim, n_dim))
@@ -44,6 +49,44 @@ def test_move_samples_a_skewed_density() -> None:
     samples = run_move(lambda x: (x - np.exp(x)).sum(axis=1), np.full(2, -0.5), np.diag([2.0, 2.0]))
     np.testing.assert_allclose(np.exp(samples).mean(axis=0), 1.0, atol=0.04)
     np.testing.assert_allclose((np.exp(samples) ** 2).mean(axis=0), 2.0, atol=0.2)
+
+
+def test_jumps_give_each_mode_its_weight() -> None:
+    """Two distant Gaussians of unlike widths, 3 : 1, started from the lesser one: the shares must come out right."""
+    centres, widths, shares = np.array([[-4.0, 0.0], [4.0, 0.0]]), np.array([0.3, 0.6]), np.array([0.75, 0.25])
+
+    def log_density(x: np.ndarray) -> np.ndarray:
+        terms = [
+            np.log(share / width**2) - 0.5 * ((x - centre) ** 2).sum(axis=1) / width**2
+            for centre, width, share in zip(centres, widths, shares, strict=True)
+        ]
+        return np.logaddexp(*terms)
+
+    modes = Modes.of(centres + 0.1, 1.2 * widths[:, None, None] ** 2 * np.eye(2), np.ones(2))
+    moves = [(GaussianMove(modes), 0.6), (ModeJump(modes), 0.4)]
+    ensemble = emcee.EnsembleSampler(12, 2, log_density, vectorize=True, moves=moves)
+    ensemble._random.seed(5)
+    ensemble.run_mcmc(np.random.default_rng(1).normal(centres[1], 0.3, (12, 2)), 5000)
+    samples = ensemble.get_chain(discard=300, flat=True)
+    assert (samples[:, 0] < 0).mean() == pytest.approx(0.75, abs=0.03)
+    assert samples[samples[:, 0] < 0].std(axis=0) == pytest.approx(0.3, rel=0.05)
+
+
+def test_a_jump_needs_two_modes() -> None:
+    with pytest.raises(ValueError, match="two modes"):
+        ModeJump(Modes.of(np.zeros((1, 2)), np.eye(2)[None], np.ones(1)))
+
+
+def test_line_error_is_the_share_of_line_light() -> None:
+    """A line that is half of the light at its peak gets half of the relative error; no line, no column."""
+    wave = 10 ** np.arange(np.log10(4700), np.log10(5100), 1e-4)
+    good = np.ones(len(wave), dtype=bool)
+    line = np.exp(-0.5 * ((wave - 5008.24 * 1.01) / 8.0) ** 2)
+    basis, sigma = line_error_basis(wave, 1.0 + line, good, 0.01)
+    assert basis.shape == (len(wave), 1)
+    assert wave[basis[:, 0].argmax()] == pytest.approx(5008.24 * 1.01, abs=0.6)
+    assert sigma[0] == pytest.approx(RELATIVE_ERROR / 2, rel=0.1)
+    assert line_error_basis(wave, 1.0 - 0.3 * line, good, 0.01)[0].shape[1] == 0
 
 
 @pytest.mark.parametrize("bad", [{"n_walkers": 41}, {"n_walkers": 10}, {"max_steps": 0}, {"n_autocorr": 0.0}])

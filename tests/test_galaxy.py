@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import FreshPython
 from numpy.typing import NDArray
 
 from galfit_ml.simulate.cosmology import Cosmology
@@ -387,6 +390,16 @@ def test_a_gpu_gives_the_same_spectra() -> None:
     found = GalaxyModel(device="cuda").observe(Galaxies(history=history, **fields), pixels.to("cuda")).flux.cpu()
     error = (found - expected).abs() / (1e-3 * expected.abs() + 1e-5 * expected.amax(1, keepdim=True))
     assert float(error.max()) < 1.0
+
+
+def test_the_speed_benchmark_writes_its_rows(fresh_python: FreshPython, tmp_path: Path) -> None:
+    out = tmp_path / "rows.json"
+    code = "import sys; from benchmarks.forward import main; main(sys.argv[1:])"
+    fresh_python(code, "--alone", "--batch", "2", "3", "--bin", "40", "--repeats", "1", "--json", str(out))
+    rows = json.loads(out.read_text())["rows"]
+    times = {row["batch"]: row["value"] for row in rows if row["what"] == "galaxy model"}
+    assert set(times) == {2, 3}
+    assert all(value > 0 for value in times.values())
 
 
 # Small parts.

@@ -113,3 +113,11 @@ def test_a_batch_of_unequal_lengths_or_without_arms_is_refused() -> None:
         replace(batch, reasons=("",))
     with pytest.raises(ValueError, match="at least one arm"):
         replace(batch, arms=())
+
+
+def test_line_spread_without_sense_is_filled_with_the_rows_median() -> None:
+    grid = WavelengthGrid.linear(4000.0, 4009.0, 1.0)
+    sigma = np.full((2, 10), 2.0)
+    sigma[0, 3], sigma[0, 4], sigma[1] = np.nan, 0.0, np.inf
+    arm = ArmSpectra("a", grid, np.ones((2, 10)), np.ones((2, 10)), np.zeros((2, 10), dtype=bool), sigma)
+    np.testing.assert_array_equal(arm.lsf_sigma, np.repeat([[2.0], [1.0]], 10, axis=1))

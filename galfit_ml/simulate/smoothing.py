@@ -37,14 +37,13 @@ def spline_coefficients(
     n_wave = spectra.shape[1]
     size = fast_length(n_wave)
     k = 2 * torch.pi * torch.fft.rfftfreq(size, device=spectra.device, dtype=spectra.dtype)
-    transform = torch.view_as_real(torch.fft.rfft(spectra, n=size))
+    transform = torch.fft.rfft(spectra, n=size)
     prefilter = torch.log((2 + torch.cos(k)) / 3)
     pixel2 = (C_KMS * dln) ** 2
     out = []
     for variance in extra:
         kernel = torch.exp((-0.5 / pixel2 * (dispersion**2 + variance))[:, None] * k**2 - prefilter)
-        smoothed = torch.view_as_complex(transform * kernel[..., None])
-        out.append(torch.fft.irfft(smoothed, n=size)[:, :n_wave])
+        out.append(torch.fft.irfft(transform * kernel, n=size)[:, :n_wave])
     return out
 
 

@@ -70,7 +70,9 @@ class EmceeBackend:
                 try:
                     rows.append(self._infer_one(batch, native, i, request, solutions[i]))
                 except (GalfitMLError, RuntimeError) as error:
-                    rows.append(Posterior.failed(GALAXY, request.n_samples, [batch.ids[i]], [str(error)]))
+                    rows.append(
+                        Posterior.failed(GALAXY, request.n_samples, [batch.ids[i]], [str(error)], int(batch.flags[i]))
+                    )
                 if request.progress is not None:
                     request.progress(i + 1, len(batch), batch.ids[i])
         return concatenate(rows)

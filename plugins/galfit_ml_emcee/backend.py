@@ -40,18 +40,29 @@ class EmceeBackend:
     """Template fit with emcee.
 
     Args:
+        n_starts: number of prior draws that are improved to maxima before sampling, >= 2.
         n_walkers, n_burn, max_steps, n_autocorr: see `SamplerSettings`.
     """
 
     parameters: ParameterSet = GALAXY
 
-    def __init__(self, n_walkers: int = 48, n_burn: int = 80, max_steps: int = 1200, n_autocorr: float = 10.0) -> None:
+    def __init__(
+        self,
+        n_starts: int = 12,
+        n_walkers: int = 48,
+        n_burn: int = 80,
+        max_steps: int = 1200,
+        n_autocorr: float = 10.0,
+    ) -> None:
+        if n_starts < 2:
+            raise ValueError(f"n_starts must be at least 2, not {n_starts}.")
+        self.n_starts = n_starts
         self.settings = SamplerSettings(n_walkers, n_burn=n_burn, max_steps=max_steps, n_autocorr=n_autocorr)
         self._model: GalaxyModel | None = None
         self._scans: dict[tuple[bytes, float, float, float], RedshiftScan] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {"settings": self.settings, "_model": None, "_scans": {}}
+        return {"n_starts": self.n_starts, "settings": self.settings, "_model": None, "_scans": {}}
 
     @property
     def model(self) -> GalaxyModel:
@@ -107,7 +118,7 @@ class EmceeBackend:
         prior = _local_prior(batch.instrument, spectrum, solution, request.redshift[i])
         likelihood = Likelihood(self.model, spectrum, prior, request.redshift[i])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        start = find_start(likelihood, generator)
+        start = find_start(likelihood, generator, n_draws=40 * self.n_starts, n_keep=self.n_starts)
         fixed = (coordinate("redshift"),) if prior.redshift[0] == prior.redshift[1] else ()
         chain = sample(likelihood, start, rng, self.settings, fixed, _ticker(request, i, batch))
         fit = Fit(batch.ids[i], int(batch.flags[i]), likelihood, chain, solution)
@@ -142,7 +153,8 @@ def _trimmed(native: Prepared, i: int, batch: SpectrumBatch, redshift: float) ->
         raise SpectrumError(f"only {n_good} good pixels, {MIN_GOOD_PIXELS} are needed; check mask and uncertainty")
     wave = native.wavelength[keep]
     pixels = Pixels.from_arrays(wave, edges, native.lsf_sigma[i, keep], batch.instrument.magnitude_band)
-    flux, ivar = native.flux[i, keep], native.ivar[i, keep]
+    ivar = np.where(native.good[i, keep], native.ivar[i, keep], 0.0)
+    flux = np.where(ivar > 0, native.flux[i, keep], 0.0)
     calibration = Calibration.of(batch.instrument, wave, native.arm[keep])
     return Spectrum(
         torch.as_tensor(flux, dtype=torch.float32),

@@ -48,14 +48,14 @@ class Start:
 
 
 def find_start(
-    likelihood: Likelihood, generator: torch.Generator, *, n_draws: int = 512, n_keep: int = 12, n_steps: int = 25
+    likelihood: Likelihood, generator: torch.Generator, *, n_draws: int = 480, n_keep: int = 12, n_steps: int = 25
 ) -> Start:
     """Search the posterior: the best `n_keep` of `n_draws` prior draws, improved; then kicked, and improved again."""
     x = _draws(likelihood, generator, n_draws)
     value = likelihood(x)
     x = x[_best_of_both_branches(likelihood, x, value, n_keep)]
     first = _climb(likelihood, x, n_steps)
-    second = _climb(likelihood, _kicked(first[1][first[0].argmax()]), n_steps)
+    second = _climb(likelihood, _kicked(first[1][first[0].argmax()])[: 2 * n_keep], n_steps)
     value, x, hessian = (torch.cat(pair) for pair in zip(first, second, strict=True))
     order = torch.argsort(value, descending=True)
     covariance = torch.linalg.inv(hessian[order] + 1e-6 * torch.eye(N_DIM, dtype=x.dtype))

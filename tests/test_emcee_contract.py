@@ -1,0 +1,28 @@
+"""The emcee backend keeps the promises every backend makes.
+
+Short chains on coarse spectra: what is checked is the bookkeeping. Coverage needs long chains on many spectra and is
+measured by a benchmark, `python -m benchmarks.emcee_coverage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from galfit_ml.backend import Tags
+from galfit_ml.testing import default_instrument, parametrize_with_checks
+
+SHORT = {"n_starts": 2, "n_walkers": 40, "n_burn": 10, "max_steps": 20}
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    ["emcee"],
+    tags=Tags(calibrated=False, best_fit=True),
+    options=SHORT,
+    instrument=default_instrument(300.0, (0.05, 0.3)),
+    n_samples=60,
+)
+def test_contract(check: Callable[[], object]) -> None:
+    assert check() is not None

@@ -2,7 +2,7 @@
 
     python -m benchmarks.emcee_coverage --n 30 --snr 8 --workers 2 --out results/coverage
 
-One file per spectrum; goes on where it was stopped. Prints, for each parameter and level, how many truths lie inside the
+One file per spectrum; goes on where it was stopped. Prints, for each parameter and level, how many truths lie in the
 equal-tailed interval beside the number expected and its binomial error.
 """
 

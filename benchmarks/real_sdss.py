@@ -121,7 +121,8 @@ def fit_one(task: tuple[Path, int, Path, int]) -> None:
     for parameter in posterior.parameters:
         summary[parameter.name] = posterior.quantile(parameter.name, [0.16, 0.5, 0.84])[0].tolist()
     summary |= {k: float(v[0]) for k, v in posterior.diagnostics.items()}
-    assert posterior.best_fit is not None
+    if posterior.best_fit is None:
+        raise RuntimeError(f"row {row}: {posterior.reasons[0]}")
     summary["chi2_per_pixel"] = float(posterior.best_fit.chi2[0] / posterior.best_fit.n_good[0])
     summary["r_synthetic"] = synthetic_r(batch)
     target.write_text(json.dumps(summary))

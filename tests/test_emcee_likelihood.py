@@ -118,3 +118,13 @@ def test_user_distribution_multiplies_the_density(likelihood: Likelihood) -> Non
         z = float(likelihood.prior.transform(torch.special.ndtr(TRUTH[:, :-1])).redshift)
         difference = float(other(TRUTH) - likelihood(TRUTH))
     assert difference == pytest.approx(norm(0.1, 0.001).logpdf(z), abs=1e-3)
+
+
+def test_a_model_that_overflows_has_no_density_and_harms_no_other(likelihood: Likelihood) -> None:
+    with torch.no_grad():
+        flux = likelihood.spectra(TRUTH).flux
+        both = torch.cat([flux, torch.full_like(flux, 1e30)])
+        alone = likelihood.log_likelihood(flux, torch.zeros(1))
+        together = likelihood.log_likelihood(both, torch.zeros(2))
+    assert float(together[0]) == pytest.approx(float(alone[0]), abs=1e-3)
+    assert float(together[1]) == -np.inf

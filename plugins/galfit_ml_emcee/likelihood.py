@@ -134,12 +134,16 @@ class Likelihood:
         precision = torch.exp(-2 * log_scale)
         system = normal * precision[:, None, None] + torch.diag(self.spectrum.calibration.sigma**-2)
         right = right * precision[:, None]
-        factor = torch.linalg.cholesky(system)
+        # A walker far out may overflow: its density is zero, and the others must not suffer.
+        sound = torch.isfinite(system).all(dim=2).all(dim=1)
+        identity = torch.eye(system.shape[1], dtype=system.dtype)
+        factor, failed = torch.linalg.cholesky_ex(torch.where(sound[:, None, None], system, identity))
         half = torch.linalg.solve_triangular(factor, right[..., None], upper=False)[..., 0]
         log_det = 2 * torch.log(torch.diagonal(factor, dim1=1, dim2=2)).sum(1)
         log_det = log_det + 2 * torch.log(self.spectrum.calibration.sigma).sum()
         gain = (half**2).sum(1) - log_det
-        return -0.5 * (chi2 * precision - gain) - self.spectrum.n_good * log_scale
+        value = -0.5 * (chi2 * precision - gain) - self.spectrum.n_good * log_scale
+        return torch.where(sound & (failed == 0), value, -torch.inf)
 
     def normal_equations(self, flux: Tensor, weighted_residual: Tensor) -> tuple[Tensor, Tensor]:
         """B' W B [n, j, j] and B' W r [n, j] for B = flux x basis, float64."""

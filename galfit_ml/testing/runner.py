@@ -107,7 +107,9 @@ def parametrize_with_checks(
     Args:
         backends: one or more, as in `check_backend`.
         expected_failures: check name -> reason. Such a check must fail: once it passes, the test fails.
-        tags, options, **trial: as in `check_backend`, for every backend.
+        tags: as in `check_backend`, for every backend.
+        options: as in `check_backend`, for every backend.
+        **trial: as in `check_backend`, for every backend.
     """
     import pytest
 

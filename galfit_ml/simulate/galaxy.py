@@ -268,3 +268,19 @@ def _upsampling(coarse: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
     high = torch.searchsorted(coarse, fine.contiguous()).clamp(1, len(coarse) - 1)
     share = ((fine - coarse[high - 1]) / (coarse[high] - coarse[high - 1])).clamp(0, 1)
     return high - 1, share
+
+
+def reported_parameters(galaxies: Galaxies, made: ModelSpectra) -> dict[str, Tensor]:
+    """The parameters of `galfit_ml.parameters.GALAXY` of model galaxies, name -> [n] float64."""
+    tensors = {
+        "redshift": galaxies.redshift,
+        "log_stellar_mass": made.log_stellar_mass,
+        "log_sfr": made.log_sfr,
+        "log_metallicity": galaxies.log_metallicity,
+        "gas_metallicity": 10**galaxies.log_gas_metallicity,
+        "dust_av": galaxies.dust_av,
+        "velocity_dispersion": galaxies.velocity_dispersion,
+        "log_age": made.log_age,
+        "log_ionisation": galaxies.log_ionisation,
+    }
+    return {name: tensor.double() for name, tensor in tensors.items()}

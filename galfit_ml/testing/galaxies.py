@@ -61,18 +61,9 @@ def _accepted(instrument: Instrument, pixels: Pixels, n: int, generator: Generat
 
 
 def _truth(galaxies: Galaxies, made: ModelSpectra) -> dict[str, Floats]:
-    tensors = {
-        "redshift": galaxies.redshift,
-        "log_stellar_mass": made.log_stellar_mass,
-        "log_sfr": made.log_sfr,
-        "log_metallicity": galaxies.log_metallicity,
-        "gas_metallicity": 10**galaxies.log_gas_metallicity,
-        "dust_av": galaxies.dust_av,
-        "velocity_dispersion": galaxies.velocity_dispersion,
-        "log_age": made.log_age,
-        "log_ionisation": galaxies.log_ionisation,
-    }
-    return {name: tensor.double().numpy() for name, tensor in tensors.items()}
+    from galfit_ml.simulate.galaxy import reported_parameters
+
+    return {name: tensor.numpy() for name, tensor in reported_parameters(galaxies, made).items()}
 
 
 def _pixels(instrument: Instrument, grids: tuple[WavelengthGrid, ...]) -> Pixels:

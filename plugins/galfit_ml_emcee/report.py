@@ -12,6 +12,7 @@ from scipy.special import ndtr
 from galfit_ml.flags import Flag
 from galfit_ml.parameters import GALAXY
 from galfit_ml.posterior import BestFit, Posterior
+from galfit_ml.simulate.galaxy import reported_parameters
 from galfit_ml.simulate.prior import coordinate
 from galfit_ml_emcee.likelihood import NOISE_SCALE_SIGMA, Likelihood
 from galfit_ml_emcee.sampler import Chain
@@ -75,18 +76,8 @@ def reported(likelihood: Likelihood, x: torch.Tensor) -> Floats:
     """Reported parameters at probit coordinates [n, N_DIM]: [n, n_par]; NaN for mass and SFR without a flux scale."""
     galaxies = likelihood.prior.transform(torch.special.ndtr(x[:, :-1]))
     made = likelihood.model.observe(galaxies, likelihood.spectrum.pixels)
-    columns = {
-        "redshift": galaxies.redshift,
-        "log_stellar_mass": made.log_stellar_mass,
-        "log_sfr": made.log_sfr,
-        "log_metallicity": galaxies.log_metallicity,
-        "gas_metallicity": 10**galaxies.log_gas_metallicity,
-        "dust_av": galaxies.dust_av,
-        "velocity_dispersion": galaxies.velocity_dispersion,
-        "log_age": made.log_age,
-        "log_ionisation": galaxies.log_ionisation,
-    }
-    out = np.stack([columns[p.name].double().numpy() for p in GALAXY], axis=-1)
+    columns = reported_parameters(galaxies, made)
+    out = np.stack([columns[p.name].numpy() for p in GALAXY], axis=-1)
     if likelihood.spectrum.relative:
         out[:, [p.needs_flux_scale for p in GALAXY]] = np.nan
     return np.clip(out, [p.low for p in GALAXY], [p.high for p in GALAXY])

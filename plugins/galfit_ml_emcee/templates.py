@@ -42,10 +42,10 @@ STELLAR = (
 )
 
 LINES = (
-    (("H 1",), 1.0),
-    (("O 2", "Ne 3"), 1.0),
-    (("O 3",), 1.0),
-    (("N 2", "S 2", "O 1", "S 3", "Ar 3"), 1.0),
+    ("H 1",),
+    ("O 2", "Ne 3"),
+    ("O 3",),
+    ("N 2", "S 2", "O 1", "S 3", "Ar 3"),
 )
 """Groups of ions whose lines share one amplitude; ratios within a group are those of the grid at log U = -3."""
 
@@ -113,7 +113,7 @@ def _line_templates(grid: StellarPopulations, ln_wavelength: NDArray[np.float64]
     strength = grid.line_luminosity[z, u].mean(dim=0) * 10 ** (-0.4 * calzetti(grid.line_wavelength))
     out = torch.zeros(len(LINES), len(ln_wavelength))
     centre = grid.line_wavelength.double()[None]
-    for row, (ions, _) in enumerate(LINES):
+    for row, ions in enumerate(LINES):
         member = torch.tensor([any(name.startswith(ion) for ion in ions) for name in grid.line_names])
         member &= (grid.line_wavelength > 1250) & ~((grid.line_wavelength > 1900) & (grid.line_wavelength < 2500))
         flux = torch.where(member, strength, torch.zeros_like(strength))

@@ -1,4 +1,4 @@
-"""Instruments as data: arms with range, sampling and line-spread function, read from TOML.
+"""Instruments as data: arms with range, sampling and line-spread function, telescope and noise, read from TOML.
 
 A file looks like this (every number with its source beside it)::
 
@@ -16,7 +16,19 @@ A file looks like this (every number with its source beside it)::
     step = 1e-4
     resolution = { wavelength = [3800.0, 9200.0], R = [1850.0, 2200.0] }
 
-`resolution` is `{ R = 2000.0 }`, `{ fwhm = 1.88 }` (angstrom) or a table over `wavelength` of `R` or `fwhm`.
+`sampling` is "log10" (step in dex), "linear" (step in angstrom) or "resolution" (step in pixels per FWHM, which the
+pixels follow). `resolution` is `{ R = 2000.0 }`, `{ fwhm = 1.88 }` (angstrom) or a table over `wavelength` of `R` or
+`fwhm`.
+
+What is needed to simulate spectra is optional. Where photons can be counted, each arm has::
+
+    throughput = { wavelength = [6470.0, 9340.0], value = [0.15, 0.16] }   # telescope x instrument x detector
+    detector = { read_noise = 5.0, dark = 2.0, spatial_pixels = 4.0, stray = 0.02 }
+
+and the file a table `[observatory]` with the fields of `galfit_ml.observatory.Observatory`, its `[[observatory.modes]]`
+and `image_quality = { wavelength = [...], value = [...] }`. Where they cannot, a table `[noise_curve]` has the fields
+of `galfit_ml.observatory.NoiseCurve` with `file` in place of `sky` and `object`: a CSV file with the columns
+wavelength, sky, object, beside the TOML file or in the package's `data/noise`.
 """
 
 from __future__ import annotations
@@ -26,6 +38,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +47,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from galfit_ml.errors import FileFormatError, unknown_name
 from galfit_ml.grid import WavelengthGrid
+from galfit_ml.observatory import Curve, Detector, NoiseCurve, Observatory, SkyMode
+from galfit_ml.toml_tables import Convert, check_keys, construct, number, numbers, refused_by
 
 FWHM_PER_SIGMA = 2.0 * float(np.sqrt(2.0 * np.log(2.0)))
 
-_SAMPLINGS = ("log10", "linear")
+_SAMPLINGS = ("log10", "linear", "resolution")
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,17 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: name, wavelength range (angstrom, vacuum), sampling ("log10" in dex or "linear" in angstrom), LSF."""
+    """One arm of a spectrograph.
+
+    Args:
+        name: of the arm.
+        low, high: wavelength range, vacuum angstrom.
+        sampling: "log10", "linear" or "resolution".
+        step: of the pixels, in dex, in angstrom or in pixels per FWHM.
+        resolution: line-spread function.
+        throughput: of telescope, instrument and detector together; None where photons cannot be counted.
+        detector: None likewise.
+    """
 
     name: str
     low: float
@@ -79,6 +104,8 @@ class Arm:
     sampling: str
     step: float
     resolution: Resolution
+    throughput: Curve | None = None
+    detector: Detector | None = None
 
     def __post_init__(self) -> None:
         if self.sampling not in _SAMPLINGS:
@@ -89,8 +116,18 @@ class Arm:
     @property
     def grid(self) -> WavelengthGrid:
         """The arm's native pixels."""
+        if self.sampling == "resolution":
+            return self._following_resolution()
         maker = WavelengthGrid.log10 if self.sampling == "log10" else WavelengthGrid.linear
         return maker(self.low, self.high, self.step)
+
+    def _following_resolution(self) -> WavelengthGrid:
+        """Pixels of FWHM / step: edges at equal steps of the integral of step / FWHM over wavelength."""
+        fine = np.linspace(self.low, self.high, 20_001)
+        density = self.step / (FWHM_PER_SIGMA * self.resolution.sigma(fine))
+        pixel = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(fine))])
+        edges = np.interp(np.arange(int(pixel[-1]) + 1), pixel, fine)
+        return WavelengthGrid(edges, 0.5 * (edges[1:] + edges[:-1]))
 
 
 @dataclass(frozen=True)
@@ -107,6 +144,8 @@ class Instrument:
         calibration_order: highest Chebyshev order of that error; 0 leaves only the offset.
         calibration_offset: fractional rms of the offset between arms.
         generic: True where nothing but the resolving power is known, so that coverage means nothing.
+        observatory: telescope, fibre and sky, where photons can be counted.
+        noise_curve: measured noise, where they cannot.
     """
 
     name: str
@@ -120,6 +159,8 @@ class Instrument:
     calibration_order: int = 5
     calibration_offset: float = 0.02
     generic: bool = False
+    observatory: Observatory | None = None
+    noise_curve: NoiseCurve | None = None
 
     def __post_init__(self) -> None:
         if not self.arms:
@@ -163,35 +204,91 @@ class Instrument:
         path = Path(path)
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise FileFormatError(f"Instrument file '{path}' cannot be read: {error}") from error
-        return _from_mapping(data, str(path))
+        return _from_mapping(data, str(path), path.parent)
 
 
-def _from_mapping(data: Mapping[str, Any], where: str) -> Instrument:
-    try:
-        arms = tuple(_arm(entry) for entry in data["arms"])
-        optional = {k: data[k] for k in data if k not in {"arms", "name", "summary", "source"}}
-        ranges: dict[str, Any] = {
-            k: tuple(float(x) for x in v) if isinstance(v, list) else v for k, v in optional.items()
-        }
-        return Instrument(name=data["name"], summary=data["summary"], source=data["source"], arms=arms, **ranges)
-    except KeyError as error:
-        raise FileFormatError(
-            f"Instrument file '{where}': key {error} is missing. See galfit_ml.instruments."
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(f"Instrument file '{where}': {error}") from error
+def _from_mapping(data: Mapping[str, Any], where: str, folder: Traversable) -> Instrument:
+    place = f"Instrument file '{where}'"
+    converters: dict[str, Convert] = {
+        "arms": lambda value, at: tuple(_arm(entry, f"{at} number {i + 1}") for i, entry in enumerate(value)),
+        "observatory": _observatory,
+        "noise_curve": lambda value, at: _noise_curve(value, at, folder),
+        "calibration_order": _whole,
+    }
+    for key in ("redshift_range", "magnitude_range", "magnitude_band"):
+        converters[key] = _pair
+    return construct(Instrument, data, place, converters)
 
 
-def _arm(entry: Mapping[str, Any]) -> Arm:
-    low, high = (float(x) for x in entry["range"])
-    table = entry["resolution"]
+def _arm(entry: Any, where: str) -> Arm:
+    keys = ("name", "range", "sampling", "step", "resolution")
+    check_keys(entry, (*keys, "throughput", "detector"), keys, where)
+    low, high = _pair(entry["range"], f"{where}: key 'range'")
+    given: dict[str, Any] = {}
+    if "throughput" in entry:
+        given["throughput"] = construct(Curve, entry["throughput"], f"{where}: key 'throughput'")
+    if "detector" in entry:
+        given["detector"] = construct(Detector, entry["detector"], f"{where}: key 'detector'")
+    resolution = _resolution(entry["resolution"], f"{where}: key 'resolution'")
+    step = number(entry["step"], f"{where}: key 'step'")
+    return refused_by(lambda: Arm(entry["name"], low, high, entry["sampling"], step, resolution, **given), where)
+
+
+def _resolution(table: Any, where: str) -> Resolution:
+    check_keys(table, ("wavelength", "R", "fwhm"), (), where)
+    if ("R" in table) == ("fwhm" in table):
+        raise FileFormatError(f"{where}: expected either 'R' or 'fwhm' (angstrom), not {dict(table)!r}.")
     kind = "R" if "R" in table else "fwhm"
-    value = table[kind] if isinstance(table[kind], list) else [table[kind]]
-    nodes = table.get("wavelength", [1.0])
-    resolution = Resolution(tuple(map(float, nodes)), tuple(map(float, value)), kind)
-    return Arm(entry["name"], low, high, entry["sampling"], float(entry["step"]), resolution)
+    nodes = numbers(table.get("wavelength", 1.0), where)
+    return refused_by(lambda: Resolution(nodes, numbers(table[kind], where), kind), where)
+
+
+def _observatory(table: Any, where: str) -> Observatory:
+    modes: Convert = lambda value, at: tuple(construct(SkyMode, entry, at) for entry in value)  # noqa: E731
+    curve: Convert = lambda value, at: construct(Curve, value, at)  # noqa: E731
+    return construct(Observatory, table, where, {"modes": modes, "image_quality": curve})
+
+
+def _noise_curve(table: Any, where: str, folder: Traversable) -> NoiseCurve:
+    known = ("file", "exposure", "scatter", "residual", "source")
+    check_keys(table, known, ("file", "exposure", "source"), where)
+    name = str(table["file"])
+    shipped = resources.files("galfit_ml") / "data" / "noise"
+    found = next((place / name for place in (folder, shipped) if (place / name).is_file()), None)
+    if found is None:
+        raise FileFormatError(f"{where}: there is no file '{name}' beside the instrument file.")
+    wavelength, sky, light = _columns(found, where)
+    values = {**{key: table[key] for key in table if key != "file"}, "sky": sky, "object": light}
+    curve: Convert = lambda value, at: refused_by(lambda: Curve(wavelength, value), at)  # noqa: E731
+    return construct(NoiseCurve, values, where, {"sky": curve, "object": curve})
+
+
+def _columns(file: Traversable, where: str) -> list[tuple[float, ...]]:
+    """The columns wavelength, sky and object of a CSV file; lines that begin with # are comments."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    if not lines or lines[0].replace(" ", "") != "wavelength,sky,object":
+        raise FileFormatError(f"{where}: the first line of '{file.name}' must be wavelength,sky,object.")
+    rows = refused_by(
+        lambda: [[float(cell) for cell in line.split(",")] for line in lines[1:]], f"{where}: {file.name}"
+    )
+    if not rows or any(len(row) != 3 for row in rows):
+        raise FileFormatError(f"{where}: every line of '{file.name}' needs three numbers.")
+    return [tuple(column) for column in zip(*rows, strict=True)]
+
+
+def _pair(value: Any, where: str) -> tuple[float, float]:
+    pair = numbers(value, where)
+    if len(pair) != 2:
+        raise FileFormatError(f"{where}: expected two numbers [low, high], not {value!r}.")
+    return pair[0], pair[1]
+
+
+def _whole(value: Any, where: str) -> int:
+    if type(value) is not int:
+        raise FileFormatError(f"{where}: expected a whole number, not {value!r}.")
+    return value
 
 
 @cache
@@ -200,7 +297,7 @@ def _load_all() -> dict[str, Instrument]:
     found: dict[str, Instrument] = {}
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
-            instrument = _from_mapping(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name)
+            instrument = _from_mapping(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name, folder)
             found[instrument.name] = instrument
     return found
 

@@ -1,0 +1,167 @@
+"""The night sky: emission and transmission of the atmosphere, and as the pixels of an instrument see them."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galfit_ml.errors import FileFormatError, unknown_name
+from galfit_ml.grid import WavelengthGrid, rebin_matrix
+from galfit_ml.observatory import Observatory
+
+Floats = NDArray[np.float64]
+
+FORMAT = "galfit_ml sky table"
+HC = 1.98644586e-25
+"""h c, J m."""
+
+BOLTZMANN = 1.380649e-23
+LIGHT = 2.99792458e8
+ARCSEC2 = 2.3504430539e-11
+"""Steradian per square arcsecond."""
+
+BLOCK_ANGSTROM = 40.0
+"""Length of the pieces in which a line-spread function is taken as constant when smoothing."""
+
+REACH = 6.0
+"""Half-width of a smoothing kernel, in sigma."""
+
+
+@dataclass(frozen=True, eq=False)
+class SkyTable:
+    """Emission and transmission of the sky.
+
+    Args:
+        wavelength: [m] bin centres, vacuum angstrom, uniform.
+        lines, continuum: [m] photon s^-1 m^-2 A^-1 arcsec^-2; their sum is the emission. The continuum follows the
+            emission where the atmosphere absorbs it.
+        transmission: [m] of the atmosphere.
+        airmass: to which all belong.
+        origin: where the numbers come from.
+    """
+
+    wavelength: Floats
+    lines: Floats
+    continuum: Floats
+    transmission: Floats
+    airmass: float
+    origin: str
+
+    @classmethod
+    def load(cls, name: str = "paranal") -> SkyTable:
+        """The table of that name in the package; UnknownNameError with a suggestion otherwise."""
+        return _load(name)
+
+    @property
+    def grid(self) -> WavelengthGrid:
+        """The bins."""
+        return WavelengthGrid.from_centres(self.wavelength)
+
+    def transmission_at(self, airmass: float) -> Floats:
+        """[m] at another airmass: the optical depth grows with it (Beer-Lambert)."""
+        return np.asarray(np.maximum(self.transmission, 1e-12) ** (airmass / self.airmass))
+
+
+@lru_cache(maxsize=4)
+def _load(name: str) -> SkyTable:
+    folder = resources.files("galfit_ml") / "data" / "sky"
+    known = [entry.name.removesuffix(".npz") for entry in folder.iterdir() if entry.name.endswith(".npz")]
+    if name not in known:
+        raise unknown_name("sky table", name, known)
+    file = folder / f"{name}.npz"
+    try:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
+            arrays = {key: data[key] for key in data.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FileFormatError(f"The sky table {file} cannot be read ({error}). Reinstall the package.") from error
+    if str(arrays.get("format")) != FORMAT:
+        raise FileFormatError(f"{file} is not a sky table of this package. Reinstall the package.")
+    wavelength = arrays["wavelength0"] + arrays["step"] * np.arange(len(arrays["emission_code"]))
+    emission = arrays["emission_floor"] * np.expm1(arrays["emission_code"] * arrays["emission_step"])
+    continuum = np.interp(wavelength, arrays["continuum_wavelength"], arrays["continuum"])
+    return SkyTable(
+        wavelength=wavelength,
+        lines=np.maximum(emission - continuum, 0.0),
+        continuum=np.minimum(emission, continuum),
+        transmission=arrays["transmission_code"] * arrays["transmission_step"],
+        airmass=float(arrays["airmass"]),
+        origin=str(arrays["origin"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SkyOnPixels:
+    """The sky as the pixels of one arm see it, through its line-spread function; arrays [n_pix].
+
+    Args:
+        lines, continuum, thermal: emission, photon s^-1 m^-2 A^-1 arcsec^-2.
+        slope: derivative of `lines` with respect to wavelength, per angstrom.
+        transmission: mean over the line-spread function, at the airmass of the table.
+    """
+
+    lines: Floats
+    continuum: Floats
+    thermal: Floats
+    slope: Floats
+    transmission: Floats
+
+    @classmethod
+    def of(cls, table: SkyTable, grid: WavelengthGrid, sigma: Floats, observatory: Observatory) -> SkyOnPixels:
+        """Emission and transmission on `grid` through a Gaussian of `sigma` [n_pix], angstrom, pixel included."""
+        if grid.edges[0] < table.grid.edges[0] or grid.edges[-1] > table.grid.edges[-1]:
+            raise FileFormatError(
+                f"The sky table covers {table.wavelength[0]:.0f}-{table.wavelength[-1]:.0f} A, the arm "
+                f"{grid.centres[0]:.0f}-{grid.centres[-1]:.0f} A. Use a sky table that covers it."
+            )
+        optical = np.sqrt(np.maximum(sigma**2 - grid.widths**2 / 12.0, 0.0))
+        smoothed = [
+            through_lsf(table, part, grid, optical) for part in (table.lines, table.continuum, table.transmission)
+        ]
+        return cls(
+            lines=smoothed[0],
+            continuum=smoothed[1],
+            thermal=grey_body(grid.centres, observatory.temperature, observatory.emissivity),
+            slope=np.gradient(smoothed[0], grid.centres),
+            transmission=np.clip(smoothed[2], 0.0, 1.0),
+        )
+
+
+def grey_body(wavelength: Floats, temperature: float, emissivity: float) -> Floats:
+    """Thermal emission, photon s^-1 m^-2 A^-1 arcsec^-2, at `wavelength` (angstrom): emissivity x Planck's law."""
+    metre = wavelength * 1e-10
+    per_metre = 2.0 * LIGHT / metre**4 / np.expm1(HC / (metre * BOLTZMANN * temperature))
+    return np.asarray(emissivity * per_metre * 1e-10 * ARCSEC2)
+
+
+def through_lsf(table: SkyTable, values: Floats, grid: WavelengthGrid, sigma: Floats) -> Floats:
+    """`values` [m] of a sky table smoothed by a Gaussian of `sigma` [n_pix] (angstrom) and averaged over the pixels.
+
+    The kernel is constant in pieces of 40 A, so that a width that changes along the arm costs no more than a
+    constant one.
+    """
+    out = np.empty(len(grid))
+    piece = ((grid.centres - grid.centres[0]) // BLOCK_ANGSTROM).astype(int)
+    starts = np.flatnonzero(np.diff(piece, prepend=-1))
+    for first, last in zip(starts, [*starts[1:], len(grid)], strict=True):
+        part = WavelengthGrid(grid.edges[first : last + 1], grid.centres[first:last])
+        out[first:last] = _smoothed_piece(table, values, part, float(np.median(sigma[first:last])))
+    return out
+
+
+def _smoothed_piece(table: SkyTable, values: Floats, part: WavelengthGrid, sigma: float) -> Floats:
+    step = float(table.wavelength[1] - table.wavelength[0])
+    reach = int(np.ceil(REACH * sigma / step)) + 1
+    low = int((part.edges[0] - table.wavelength[0]) / step) - 1
+    high = int((part.edges[-1] - table.wavelength[0]) / step) + 3
+    index = np.arange(low - reach, high + reach)
+    near = values[np.clip(index, 0, len(values) - 1)]
+    offset = step * np.arange(-reach, reach + 1)
+    kernel = np.exp(-0.5 * (offset / max(sigma, 1e-3 * step)) ** 2)
+    smooth = np.convolve(near, kernel / kernel.sum(), mode="valid")
+    centres = table.wavelength[0] + step * np.arange(low, high)
+    return np.asarray(rebin_matrix(WavelengthGrid.from_centres(centres), part) @ smooth)

@@ -57,7 +57,7 @@ class InstrumentChoice:
         return get_instrument(self._named(meta, low, high), self.extra)
 
     def _named(self, meta: Mapping[str, Any], low: float, high: float) -> str:
-        if "band" in meta and "desi" in self.extra:
+        if "band" in meta:
             return "desi"
         header = header_of(meta)
         telescope = str(header.get("TELESCOP", ""))

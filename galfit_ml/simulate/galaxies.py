@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -31,6 +32,16 @@ class Galaxies:
         zero_point: error of the wavelength scale, km/s.
         ebv: residual Milky Way reddening E(B-V), mag.
         lya_escape: escape fraction of Lyman alpha.
+        log_agn: log10 of the rest equivalent width of [O III] 5008 from the narrow-line region of an AGN, A, over the
+            starlight that comes out; -inf for none.
+        agn_hardness: place along the Seyfert sequence, in standard deviations (`galfit_ml.simulate.line_ratios`).
+        log_lier: log10 of the rest equivalent width of H-alpha from gas that old stars ionise, A, over the
+            starlight of stars older than 100 Myr alone; -inf for none.
+        log_density: log10 of the electron density of the gas, cm^-3; NaN for the doublet ratios of the nebular grid.
+        log_ism_depth: log10 of the covered share of the rest-ultraviolet light at the strongest interstellar lines;
+            -inf for none.
+        ism_velocity: of those lines relative to the stars, km/s; negative for an outflow.
+        log_sodium: log10 of the depth of interstellar Na D at its centre; -inf for none.
     """
 
     redshift: Tensor
@@ -49,6 +60,13 @@ class Galaxies:
     zero_point: Tensor
     ebv: Tensor
     lya_escape: Tensor
+    log_agn: Tensor
+    agn_hardness: Tensor
+    log_lier: Tensor
+    log_density: Tensor
+    log_ism_depth: Tensor
+    ism_velocity: Tensor
+    log_sodium: Tensor
 
     def __len__(self) -> int:
         return len(self.redshift)
@@ -63,11 +81,13 @@ class Galaxies:
 def simple_galaxies(n: int, redshift: float | Tensor, **values: float | Tensor) -> Galaxies:
     """n galaxies at `redshift`, solar, dust-free and passive unless `values` says otherwise.
 
+    Of lines they have only what young stars make: no AGN, no LIER, no interstellar absorption.
+
     `values` may name any field of `Galaxies` or `StarFormation`, as a number or a tensor [n].
     """
     defaults = {
         "magnitude": 20.0,
-        "log_formed_mass": float("nan"),
+        "log_formed_mass": math.nan,
         "log_metallicity": 0.0,
         "log_gas_metallicity": 0.0,
         "log_ionisation": -3.0,
@@ -80,6 +100,13 @@ def simple_galaxies(n: int, redshift: float | Tensor, **values: float | Tensor) 
         "zero_point": 0.0,
         "ebv": 0.0,
         "lya_escape": 0.1,
+        "log_agn": -math.inf,
+        "agn_hardness": 0.0,
+        "log_lier": -math.inf,
+        "log_density": math.nan,
+        "log_ism_depth": -math.inf,
+        "ism_velocity": 0.0,
+        "log_sodium": -math.inf,
         "log_ssfr": -13.0,
         "log_burstiness": 0.0,
         "burst_age": 5e8,

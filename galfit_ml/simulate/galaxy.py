@@ -8,23 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from galfit_ml.simulate.attenuation import DiffuseDust
 from galfit_ml.simulate.cosmology import Cosmology
-from galfit_ml.simulate.dust import V_BAND, calzetti, milky_way
+from galfit_ml.simulate.dust import milky_way
+from galfit_ml.simulate.emission import EmissionLines
 from galfit_ml.simulate.galaxies import Galaxies
 from galfit_ml.simulate.history import BIRTH_CLOUD_YR, RECENT_YR, FormedMass, formed_mass
 from galfit_ml.simulate.igm import igm_transmission
+from galfit_ml.simulate.interstellar import InterstellarMedium
 from galfit_ml.simulate.lines import add_lines
-from galfit_ml.simulate.lsf import blends, library_variance
+from galfit_ml.simulate.lsf import library_variance
+from galfit_ml.simulate.memory import keep_freed_memory
+from galfit_ml.simulate.pixel_sampler import PixelSampler
 from galfit_ml.simulate.pixels import Pixels
 from galfit_ml.simulate.populations import SOLAR_LUMINOSITY, StellarPopulations, default_populations
-from galfit_ml.simulate.smoothing import C_KMS, evaluate_spline, spline_coefficients
+from galfit_ml.simulate.smoothing import C_KMS
 
 __all__ = ["GalaxyModel", "ModelSpectra", "Pixels", "interpolation_weights"]
 
 LYMAN_LIMIT = 911.75
 LYMAN_ALPHA = 1215.67
 CHUNK = 64
-MARGIN_KMS = 3000.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class GalaxyModel:
         cosmology: Cosmology | None = None,
         device: str = "cpu",
     ) -> None:
+        keep_freed_memory()
         grid = (populations or default_populations()).to(device)
         self.grid = grid
         self.cosmology = cosmology or Cosmology.default()
@@ -88,12 +93,12 @@ class GalaxyModel:
         self._young = grid.stars[:, : self.n_young].reshape(-1, n_wave).T.contiguous()
         self._nebular = torch.cat([grid.nebular_continuum, grid.line_luminosity], dim=-1).flatten(0, 2)
         self._log_z, self._log_zgas = grid.metallicity.log10(), grid.gas_metallicity.log10()
-        self._curve = calzetti(grid.wavelength)
-        self._tilt = torch.log(grid.wavelength / V_BAND)
+        self._dust = DiffuseDust(grid.wavelength)
         self._n_dark = int(torch.searchsorted(grid.wavelength, LYMAN_LIMIT))
         self._neb_index, self._neb_share = _upsampling(grid.nebular_wavelength, grid.wavelength)
         self._library_variance = library_variance(grid)
-        self._least_library_variance = float(self._library_variance.min())
+        self._interstellar = InterstellarMedium(grid, self._library_variance)
+        self.lines = EmissionLines(grid)
         self._ages = 0.5 * (grid.age_edges[1:] + grid.age_edges[:-1])
         self._surviving = grid.living_fraction + grid.remnant_fraction
         self._rate = (grid.ionising_rate[:, : self.n_young] / 1e46).float()
@@ -108,12 +113,13 @@ class GalaxyModel:
         """
         order = torch.argsort(galaxies.redshift)
         weights, reddening = pixels.band_weights() * unit, milky_way(pixels.wavelength).float()
+        sampler = PixelSampler(self.grid, self._library_variance, pixels)
         flux = torch.empty(len(galaxies), len(pixels.wavelength), device=self.device)
         parts = []
         for rows in torch.split(order, CHUNK):
             g = galaxies.take(rows)
-            light, mass = self._light(g, pixels.take(rows))
-            light *= self._to_flux(g.redshift, unit)[:, None]
+            light, mass = self._light(g, pixels.take(rows), sampler.take(rows))
+            light *= self.to_flux(g.redshift, unit)[:, None]
             if bool((g.ebv != 0).any()):
                 light *= torch.exp((-0.4 * np.log(10.0) * g.ebv)[:, None] * reddening)
             log_formed = _log_formed_mass(g, light, weights)
@@ -122,21 +128,30 @@ class GalaxyModel:
         back = torch.argsort(order)
         return ModelSpectra(flux, *(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
 
-    def _to_flux(self, redshift: Tensor, unit: float) -> Tensor:
+    def line_luminosities(self, galaxies: Galaxies) -> Tensor:
+        """Light that leaves the galaxies in each line of `self.lines`, [n, n_line] L_sun per M_sun formed."""
+        mass, z_weights = self._formed(galaxies)
+        return self.lines.strengths(galaxies, self._nebular_emission(galaxies, mass, z_weights)[1], mass, z_weights)
+
+    def to_flux(self, redshift: Tensor, unit: float) -> Tensor:
         """[n] flux density, in `unit`, per L_sun / (rest angstrom): L / (4 pi d_L^2 (1 + z))."""
         distance = self.cosmology.luminosity_distance_cm(redshift)
         return (SOLAR_LUMINOSITY / (4 * np.pi * distance**2 * (1 + redshift)) / unit).float()
 
-    def _light(self, g: Galaxies, pixels: Pixels) -> tuple[Tensor, FormedMass]:
+    def _light(self, g: Galaxies, pixels: Pixels, sampler: PixelSampler) -> tuple[Tensor, FormedMass]:
         """Luminosity at the observed pixels, [n, n_pix] L_sun per rest angstrom and M_sun formed."""
-        z_weights = interpolation_weights(self._log_z, g.log_metallicity)
-        mass = formed_mass(
-            g.history, self.grid.age_edges, z_weights @ self._surviving, z_weights @ self.grid.living_fraction
-        )
+        mass, z_weights = self._formed(g)
         nebular, lines = self._nebular_emission(g, mass, z_weights)
-        light = self._shift_and_smooth(*self._continuum(g, mass, z_weights, nebular, pixels), g, pixels)
-        self._draw_lines(light, g, lines, pixels)
+        window = sampler.window(g)
+        light = sampler.project(self._continuum(g, mass, z_weights, nebular, window), window[0], g)
+        self._draw_lines(light, g, self.lines.strengths(g, lines, mass, z_weights), pixels)
         return light, mass
+
+    def _formed(self, g: Galaxies) -> tuple[FormedMass, Tensor]:
+        """Formed mass in age bins, and the share of each metallicity of the grid, [n, n_Z]."""
+        z_weights = interpolation_weights(self._log_z, g.log_metallicity)
+        surviving, living = z_weights @ self._surviving, z_weights @ self.grid.living_fraction
+        return formed_mass(g.history, self.grid.age_edges, surviving, living), z_weights
 
     def _nebular_emission(self, g: Galaxies, mass: FormedMass, z_weights: Tensor) -> tuple[Tensor, Tensor]:
         """Nebular continuum [n, n_neb] (L_sun/A) and lines [n, n_line] (L_sun) per M_sun formed."""
@@ -151,10 +166,10 @@ class GalaxyModel:
         return emission[:, :n_continuum], emission[:, n_continuum:]
 
     def _continuum(
-        self, g: Galaxies, mass: FormedMass, z_weights: Tensor, nebular: Tensor, pixels: Pixels
-    ) -> tuple[Tensor, int]:
-        """Rest-frame stars and nebular continuum behind dust and gas, [n, n_wave], from grid pixel `first` on."""
-        first, last = self._window(g.redshift, pixels)
+        self, g: Galaxies, mass: FormedMass, z_weights: Tensor, nebular: Tensor, window: tuple[int, int]
+    ) -> Tensor:
+        """Rest-frame stars and nebular continuum behind dust and gas, [n, n_window], at the grid pixels `window`."""
+        first, last = window
         n_dark = max(self._n_dark - first, 0)
         old = (z_weights[:, :, None] * (mass.total - mass.cloud)[:, None, self._first_old :]).flatten(1)
         young = (z_weights[:, :, None] * mass.cloud[:, None, : self.n_young]).flatten(1)
@@ -162,7 +177,7 @@ class GalaxyModel:
         birth = young @ self._young[first:last].T
         birth[:, :n_dark] = 0.0
         birth += torch.lerp(nebular.index_select(1, low), nebular.index_select(1, low + 1), share)
-        depth = self._depth(g, self._curve[first:last], self._tilt[first:last])
+        depth = self._dust.depth(g, slice(first, last))
         light = old @ self._stars[first:last].T
         light.addcmul_(torch.exp(depth * (g.dust_eta - 1)[:, None]), birth)
         light *= depth.exp_()
@@ -171,56 +186,12 @@ class GalaxyModel:
         blue = int(torch.searchsorted(wave, LYMAN_ALPHA))
         if blue:
             light[:, :blue] *= igm_transmission(wave[:blue], g.redshift.float())
-        return light, first
+        self._interstellar.absorb(light, first, g)
+        return light
 
-    @staticmethod
-    def _depth(g: Galaxies, curve: Tensor, tilt: Tensor) -> Tensor:
-        """ln of the transmission of the diffuse dust, [n, n_wave] (Noll et al. 2009, A&A 507, 1793, eq. 8, no bump)."""
-        scale = (-0.4 * np.log(10.0) * g.dust_av)[:, None]
-        if bool((g.dust_slope == 0).all()):
-            return scale * curve
-        return scale * curve * torch.exp(g.dust_slope[:, None] * tilt)
-
-    def _window(self, redshift: Tensor, pixels: Pixels) -> tuple[int, int]:
-        """Range of grid pixels that the observed pixels see, with a margin for smoothing."""
-        margin = MARGIN_KMS / C_KMS
-        low = np.log(float(pixels.wavelength.min()) / (1 + float(redshift.max()))) - margin
-        high = np.log(float(pixels.wavelength.max()) / (1 + float(redshift.min()))) + margin
-        first = int((low - self.grid.ln_wavelength0) / self.grid.dln)
-        last = int((high - self.grid.ln_wavelength0) / self.grid.dln) + 2
-        n_wave = len(self.grid.wavelength)
-        return min(max(first, 0), n_wave - 8), max(min(last, n_wave), 8)
-
-    def _shift_and_smooth(self, light: Tensor, first: int, g: Galaxies, pixels: Pixels) -> Tensor:
-        """Redshift, velocity dispersion and line-spread function: [n, n_wave] rest -> [n, n_pix] observed."""
-        stretch = (1 + g.redshift.double()) * (1 + g.zero_point.double() / C_KMS)
-        shift = torch.log(stretch) / self.grid.dln
-        position = (torch.log(pixels.wavelength) - self.grid.ln_wavelength0) / self.grid.dln
-        excess = self._excess_variance(position, shift, pixels)
-        out = light.new_empty(len(g), len(position))
-        for blend in blends(excess, g.velocity_dispersion):
-            rows = slice(None) if blend.rows is None else blend.rows
-            splines = spline_coefficients(light[rows], g.velocity_dispersion[rows], blend.variances, self.grid.dln)
-            out[rows] = evaluate_spline(splines, position - first, blend.weights, shift[rows])
-        return out
-
-    def _excess_variance(self, position: Tensor, shift: Tensor, pixels: Pixels) -> Tensor | None:
-        """Instrumental minus library variance, clipped at 0, [n, n_pix], (km/s)^2; None where it is 0 everywhere."""
-        instrument = (C_KMS * pixels.lsf_sigma / pixels.wavelength).float() ** 2
-        if float(instrument.max()) <= self._least_library_variance:
-            return None
-        pixel = (position.float() - shift.float()[:, None] + 0.5).long().clamp(0, len(self._library_variance) - 1)
-        return (instrument - self._library_variance[pixel]).clamp(min=0.0)
-
-    def _draw_lines(self, flux: Tensor, g: Galaxies, lines: Tensor, pixels: Pixels) -> None:
+    def _draw_lines(self, flux: Tensor, g: Galaxies, strength: Tensor, pixels: Pixels) -> None:
         """Add emission lines to `flux` [n, n_pix] (L_sun per rest angstrom, so that both scale alike)."""
-        wave = self.grid.line_wavelength
-        depth = self._depth(g, calzetti(wave), torch.log(wave / V_BAND))
-        strength = lines * torch.exp(depth * g.dust_eta[:, None])
-        lya = (wave - LYMAN_ALPHA).abs() < 1.0
-        strength = torch.where(lya, strength * g.lya_escape[:, None], strength)
-        stretch = (1 + g.redshift.double()) * (1 + (g.gas_velocity + g.zero_point).double() / C_KMS)
-        centre = wave.double() * stretch[:, None]
+        centre = self.lines.centres(g)
         strength = strength * (1 + g.redshift.float())[:, None]
         start = 0
         for edges in pixels.edges:

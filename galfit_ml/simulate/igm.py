@@ -43,14 +43,25 @@ def igm_transmission(rest_wavelength: Tensor, redshift: Tensor) -> Tensor:
         PriorError: a redshift is negative or above 7.
     """
     _check_redshift(redshift)
-    wavelength = rest_wavelength.expand(len(redshift), -1) if rest_wavelength.ndim == 1 else rest_wavelength
-    out = torch.ones_like(wavelength, memory_format=torch.contiguous_format)
-    columns = (wavelength < LYMAN_ALPHA).any(dim=0).nonzero()[:, 0]
+    if rest_wavelength.ndim == 1:
+        return _common_transmission(rest_wavelength, redshift)
+    out = torch.ones_like(rest_wavelength, memory_format=torch.contiguous_format)
+    columns = (rest_wavelength < LYMAN_ALPHA).any(dim=0).nonzero()[:, 0]
     if len(columns) == 0:
         return out
-    blue = wavelength[:, columns]
+    blue = rest_wavelength[:, columns]
     depth = _table(str(blue.device)).interpolate(blue, redshift)
     out[:, columns] = torch.where(blue < LYMAN_ALPHA, torch.exp(-depth).to(blue.dtype), 1.0)
+    return out
+
+
+def _common_transmission(wavelength: Tensor, redshift: Tensor) -> Tensor:
+    """The same at wavelengths [n_wave] common to all galaxies: the table is interpolated in wavelength once."""
+    out = wavelength.new_ones(len(redshift), len(wavelength))
+    columns = (wavelength < LYMAN_ALPHA).nonzero()[:, 0]
+    if len(columns):
+        depth = _table(str(wavelength.device)).interpolate_common(wavelength[columns], redshift)
+        out[:, columns] = torch.exp(-depth).to(wavelength.dtype)
     return out
 
 
@@ -148,6 +159,16 @@ class _Table:
             torch.lerp(self.depth[at[:, None], column], self.depth[at[:, None], column + 1], share)
             for at in (row, row + 1)
         )
+        return torch.lerp(near, far, row_share[:, None])
+
+    def interpolate_common(self, wavelength: Tensor, redshift: Tensor) -> Tensor:
+        """Optical depth [n, n_wave] at wavelengths [n_wave] and redshifts [n], bilinear."""
+        row, row_share = _position(redshift / _REDSHIFT_STEP, self.depth.shape[0])
+        column, share = _position((wavelength - MIN_WAVELENGTH) / _WAVELENGTH_STEP, self.depth.shape[1])
+        begin = int(row.min())
+        rows = self.depth[begin : int(row.max()) + 2]
+        there = torch.lerp(rows.index_select(1, column), rows.index_select(1, column + 1), share)
+        near, far = there.index_select(0, row - begin), there.index_select(0, row - begin + 1)
         return torch.lerp(near, far, row_share[:, None])
 
 

@@ -38,12 +38,24 @@ COORDINATES = (
     "gas_velocity",
     "zero_point",
     "ebv",
+    "lya_escape",
+    "log_agn",
+    "agn_hardness",
+    "log_lier",
+    "log_density",
+    "log_ism_depth",
+    "ism_velocity",
+    "log_sodium",
 )
 """Axes of the unit cube, in order."""
 
 MASS_RANGE = (5.0, 12.5)
 LOG_GAS_RANGE = (math.log10(0.005), math.log10(2.5))
 LOG_U_RANGE = (-4.0, -1.5)
+LOG_DENSITY_RANGE = (0.5, 4.0)
+NORMAL = ("gas_offset", "lier", "density")
+"""Pairs of a mean and a sigma, among pairs that are ranges."""
+
 YOUNGEST_FORMATION = 1.2
 """The delayed component starts at least this many times 100 Myr ago."""
 
@@ -57,6 +69,9 @@ class GalaxyPrior:
         magnitude: range; flat.
         log_ssfr, log_burst_fraction, log_metallicity, dust_av, dust_eta, dust_slope, ebv: ranges; flat.
         velocity_dispersion, gas_dispersion: ranges, km/s; flat in the logarithm.
+        log_agn: range; flat. lya_escape, ism_depth, sodium: ranges; flat in the logarithm.
+        ism_velocity: range, km/s; flat.
+        lier: mean and sigma of log_lier. density: mean and sigma of log_density, truncated to `LOG_DENSITY_RANGE`.
         tau: range of tau over the age of the Universe; flat in the logarithm.
         burstiness: sigma, dex. gas_velocity, zero_point: sigma, km/s.
         gas_offset: mean and sigma of log Z_gas - log Z_star, dex. ionisation_scatter: sigma of log U, dex.
@@ -80,11 +95,18 @@ class GalaxyPrior:
     ionisation_scatter: float = 0.4
     gas_velocity: float = 20.0
     zero_point: float = 3.0
+    lya_escape: tuple[float, float] = (0.003, 1.0)
+    log_agn: tuple[float, float] = (-2.0, 2.0)
+    lier: tuple[float, float] = (0.0, 0.35)
+    density: tuple[float, float] = (2.0, 0.5)
+    ism_depth: tuple[float, float] = (0.01, 0.9)
+    ism_velocity: tuple[float, float] = (-300.0, 0.0)
+    sodium: tuple[float, float] = (0.003, 0.5)
     cosmology: Cosmology | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.__dict__.items():
-            if isinstance(value, tuple) and name != "gas_offset" and not value[0] <= value[1]:
+            if isinstance(value, tuple) and name not in NORMAL and not value[0] <= value[1]:
                 raise ValueError(f"Prior on {name}: the range {value} is empty.")
 
     @property
@@ -114,7 +136,16 @@ class GalaxyPrior:
             "gas_velocity": self.gas_velocity * torch.special.ndtri(u["gas_velocity"]),
             "zero_point": self.zero_point * torch.special.ndtri(u["zero_point"]),
             "ebv": _flat(u["ebv"], *self.ebv),
-            "lya_escape": torch.full_like(redshift, 0.1),
+            "lya_escape": _log_flat(u["lya_escape"], *self.lya_escape),
+            "log_agn": _flat(u["log_agn"], *self.log_agn),
+            "agn_hardness": torch.special.ndtri(u["agn_hardness"]),
+            "log_lier": self.lier[0] + self.lier[1] * torch.special.ndtri(u["log_lier"]),
+            "log_density": _truncated(
+                u["log_density"], torch.full_like(redshift, self.density[0]), self.density[1], *LOG_DENSITY_RANGE
+            ),
+            "log_ism_depth": _flat(u["log_ism_depth"], *(math.log10(d) for d in self.ism_depth)),
+            "ism_velocity": _flat(u["ism_velocity"], *self.ism_velocity),
+            "log_sodium": _flat(u["log_sodium"], *(math.log10(d) for d in self.sodium)),
         }
         single = {k: v if k == "redshift" else v.float() for k, v in values.items()}
         return Galaxies(history=self._history(u, redshift), **single)

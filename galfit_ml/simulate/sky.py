@@ -1,9 +1,13 @@
-"""The night sky: emission and transmission of the atmosphere, and as the pixels of an instrument see them."""
+"""The night sky: emission and transmission of the atmosphere, and as the pixels of an instrument see them.
+
+The table of Paranal was computed by the ESO SkyCalc (Noll et al. 2012, A&A 543, A92; Jones et al. 2013, A&A 560, A91);
+`data/README.md` says for which conditions.
+"""
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 
@@ -30,6 +34,12 @@ BLOCK_ANGSTROM = 40.0
 
 REACH = 6.0
 """Half-width of a smoothing kernel, in sigma."""
+
+AIRGLOW_HEIGHT = 90.0 / 6371.0
+"""Height of the airglow layer over the radius of the Earth."""
+
+CONTINUUM_POWER = 0.9
+"""The continuum grows as this power of the airglow's: what SkyCalc gives at airmass 1.0-2.0, to 2 % in the median."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +72,35 @@ class SkyTable:
         """The bins."""
         return WavelengthGrid.from_centres(self.wavelength)
 
-    def transmission_at(self, airmass: float) -> Floats:
-        """[m] at another airmass: the optical depth grows with it (Beer-Lambert)."""
-        return np.asarray(np.maximum(self.transmission, 1e-12) ** (airmass / self.airmass))
+    @property
+    def step(self) -> float:
+        """Width of a bin, angstrom."""
+        return float(self.wavelength[1] - self.wavelength[0])
+
+    def at(self, airmass: float) -> SkyTable:
+        """The table at another airmass, from 1 to 2.
+
+        Optical depth is proportional to airmass, lines grow with the path through the airglow layer and are absorbed
+        like the light of an object, the continuum grows a little less. Against SkyCalc at airmass 1.0 and 2.0, averaged
+        over 3 A: transmission within 0.004 rms; emission within 1.2 % rms, weighted with the light, in RI and H. In YJ
+        half of the pixels are within 2 %, but the oxygen band at 1.27 um, which absorbs itself, comes out up to twice
+        too bright at airmass 2.
+        """
+        growth = airglow_path(airmass) / airglow_path(self.airmass)
+        deeper = np.maximum(self.transmission, 1e-12) ** (airmass / self.airmass - 1.0)
+        return replace(
+            self,
+            lines=self.lines * growth * deeper,
+            continuum=self.continuum * growth**CONTINUUM_POWER,
+            transmission=self.transmission * deeper,
+            airmass=airmass,
+        )
+
+
+def airglow_path(airmass: float) -> float:
+    """Path through the airglow layer over that at the zenith (van Rhijn 1921; Noll et al. 2012, eq. 18)."""
+    sine2 = 1.0 - airmass**-2
+    return float((1.0 - sine2 / (1.0 + AIRGLOW_HEIGHT) ** 2) ** -0.5)
 
 
 @lru_cache(maxsize=4)
@@ -100,7 +136,7 @@ class SkyOnPixels:
 
     Args:
         lines, continuum, thermal: emission, photon s^-1 m^-2 A^-1 arcsec^-2.
-        slope: derivative of `lines` with respect to wavelength, per angstrom.
+        slope: derivative of `lines` with respect to wavelength, per angstrom, averaged over the pixel.
         transmission: mean over the line-spread function, at the airmass of the table.
     """
 
@@ -118,16 +154,13 @@ class SkyOnPixels:
                 f"The sky table covers {table.wavelength[0]:.0f}-{table.wavelength[-1]:.0f} A, the arm "
                 f"{grid.centres[0]:.0f}-{grid.centres[-1]:.0f} A. Use a sky table that covers it."
             )
-        optical = np.sqrt(np.maximum(sigma**2 - grid.widths**2 / 12.0, 0.0))
-        smoothed = [
-            through_lsf(table, part, grid, optical) for part in (table.lines, table.continuum, table.transmission)
-        ]
+        optical = np.sqrt(np.maximum(sigma**2 - (grid.widths**2 + table.step**2) / 12.0, 0.0))
         return cls(
-            lines=smoothed[0],
-            continuum=smoothed[1],
+            lines=through_lsf(table, table.lines, grid, optical),
+            continuum=through_lsf(table, table.continuum, grid, optical),
             thermal=grey_body(grid.centres, observatory.temperature, observatory.emissivity),
-            slope=np.gradient(smoothed[0], grid.centres),
-            transmission=np.clip(smoothed[2], 0.0, 1.0),
+            slope=through_lsf(table, table.lines, grid, optical, derivative=True),
+            transmission=np.clip(through_lsf(table, table.transmission, grid, optical), 0.0, 1.0),
         )
 
 
@@ -138,30 +171,39 @@ def grey_body(wavelength: Floats, temperature: float, emissivity: float) -> Floa
     return np.asarray(emissivity * per_metre * 1e-10 * ARCSEC2)
 
 
-def through_lsf(table: SkyTable, values: Floats, grid: WavelengthGrid, sigma: Floats) -> Floats:
+def through_lsf(
+    table: SkyTable, values: Floats, grid: WavelengthGrid, sigma: Floats, *, derivative: bool = False
+) -> Floats:
     """`values` [m] of a sky table smoothed by a Gaussian of `sigma` [n_pix] (angstrom) and averaged over the pixels.
 
     The kernel is constant in pieces of 40 A, so that a width that changes along the arm costs no more than a
-    constant one.
+    constant one. With `derivative`, the derivative of that with respect to wavelength.
     """
     out = np.empty(len(grid))
     piece = ((grid.centres - grid.centres[0]) // BLOCK_ANGSTROM).astype(int)
     starts = np.flatnonzero(np.diff(piece, prepend=-1))
     for first, last in zip(starts, [*starts[1:], len(grid)], strict=True):
         part = WavelengthGrid(grid.edges[first : last + 1], grid.centres[first:last])
-        out[first:last] = _smoothed_piece(table, values, part, float(np.median(sigma[first:last])))
+        kernel = _kernel(float(np.median(sigma[first:last])), table.step, derivative)
+        out[first:last] = _smoothed_piece(table, values, part, kernel)
     return out
 
 
-def _smoothed_piece(table: SkyTable, values: Floats, part: WavelengthGrid, sigma: float) -> Floats:
-    step = float(table.wavelength[1] - table.wavelength[0])
-    reach = int(np.ceil(REACH * sigma / step)) + 1
-    low = int((part.edges[0] - table.wavelength[0]) / step) - 1
-    high = int((part.edges[-1] - table.wavelength[0]) / step) + 3
-    index = np.arange(low - reach, high + reach)
-    near = values[np.clip(index, 0, len(values) - 1)]
+def _kernel(sigma: float, step: float, derivative: bool) -> Floats:
+    """A Gaussian in bins of `step`, or its derivative."""
+    width = max(sigma, 1e-3 * step)
+    reach = int(np.ceil(REACH * width / step))
     offset = step * np.arange(-reach, reach + 1)
-    kernel = np.exp(-0.5 * (offset / max(sigma, 1e-3 * step)) ** 2)
-    smooth = np.convolve(near, kernel / kernel.sum(), mode="valid")
-    centres = table.wavelength[0] + step * np.arange(low, high)
+    kernel = np.exp(-0.5 * (offset / width) ** 2)
+    kernel /= kernel.sum()
+    return np.asarray(-offset / width**2 * kernel if derivative else kernel)
+
+
+def _smoothed_piece(table: SkyTable, values: Floats, part: WavelengthGrid, kernel: Floats) -> Floats:
+    reach, start = len(kernel) // 2, table.wavelength[0]
+    low = int((part.edges[0] - start) / table.step) - 1
+    high = int((part.edges[-1] - start) / table.step) + 3
+    near = values[np.clip(np.arange(low - reach, high + reach), 0, len(values) - 1)]
+    smooth = np.convolve(near, kernel, mode="valid")
+    centres = start + table.step * np.arange(low, high)
     return np.asarray(rebin_matrix(WavelengthGrid.from_centres(centres), part) @ smooth)

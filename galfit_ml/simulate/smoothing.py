@@ -23,7 +23,12 @@ def fast_length(n: int) -> int:
 
 
 def spline_coefficients(
-    spectra: Tensor, dispersion: Tensor, extra: Sequence[float | Tensor], dln: float
+    spectra: Tensor,
+    dispersion: Tensor,
+    extra: Sequence[float | Tensor],
+    dln: float,
+    *,
+    offset: Tensor | None = None,
 ) -> list[Tensor]:
     """Coefficients of the cubic B-spline through spectra smoothed by Gaussians.
 
@@ -31,6 +36,7 @@ def spline_coefficients(
         spectra: [n, n_wave] on a grid uniform in ln(wavelength), step `dln`.
         dispersion: [n] Gaussian sigma, km/s, of each spectrum.
         extra: further variances, (km/s)^2, numbers or [n]; one set of coefficients is returned for each.
+        offset: [n] pixels by which each spectrum is moved to the left, best below 1; None for none.
 
     The transform treats the spectrum as periodic: the first and last 5 sigma are not to be used.
     """
@@ -38,6 +44,9 @@ def spline_coefficients(
     size = fast_length(n_wave)
     k = 2 * torch.pi * torch.fft.rfftfreq(size, device=spectra.device, dtype=spectra.dtype)
     transform = torch.fft.rfft(spectra, n=size)
+    if offset is not None:
+        phase = k * offset[:, None]
+        transform *= torch.complex(phase.cos(), phase.sin())
     prefilter = torch.log((2 + torch.cos(k)) / 3)
     pixel2 = (C_KMS * dln) ** 2
     out = []
@@ -74,6 +83,30 @@ def evaluate_spline(
         total = value if total is None else total.add_(value)
     assert total is not None
     return total
+
+
+class SplineSampler:
+    """Values of cubic B-splines at positions that are the same for all spectra.
+
+    Args:
+        position: [n_pix] pixels, float64, within 1 .. n_wave - 2 of the coefficients.
+        dtype: of the coefficients.
+    """
+
+    def __init__(self, position: Tensor, dtype: torch.dtype = torch.float32) -> None:
+        whole = position.floor()
+        t = (position - whole)[:, None]
+        weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * t * (1 + t - t**2) + 1, t**3)
+        self._index = [whole.long() + shift for shift in (-1, 0, 1, 2)]
+        self._weights = [(w / 6).to(dtype) for w in weights]
+
+    def __call__(self, coefficients: Tensor) -> Tensor:
+        """Values [n_pix, n], spectra last, of the splines [n, n_wave]."""
+        columns = coefficients.T.contiguous()
+        total = columns.index_select(0, self._index[0]).mul_(self._weights[0])
+        for index, weight in zip(self._index[1:], self._weights[1:], strict=True):
+            total.addcmul_(columns.index_select(0, index), weight)
+        return total
 
 
 def _split_position(position: Tensor, shift: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,11 @@
 """The compact sky table of the package, from the ESO SkyCalc spectra that `moons1d` carries.
 
-The source is at vacuum wavelengths (its header: VACAIR vac), photons / s / cm^2 / A / arcsec^2 at 0.1 A, for Paranal at
-an airmass of 1.2, 2.5 mm of water, half a Moon 45 degrees away (Noll et al. 2012, A&A 543, A92; Jones et al. 2013, A&A
-560, A91). What is kept: means over 0.2 A, 6000-18000 A, split into a continuum (a running low percentile) and lines.
+The source is at vacuum wavelengths (its header: VACAIR vac; its [O I] line stands at 6302.0 A, where it has 6300.3 A in
+air), photons / s / cm^2 / A / arcsec^2 at 0.1 A, for Paranal at an airmass of 1.2, means over the year and the night,
+2.5 mm of water, and moonlight: a half Moon 45 degrees high and 45 degrees away (Noll et al. 2012, A&A 543, A92; Jones et
+al. 2013, A&A 560, A91). Starlight, zodiacal light at the ecliptic pole, airglow and the molecules of the atmosphere are
+in it, thermal emission of the telescope is not. What is kept: means over 0.2 A, 6000-18000 A, split into a continuum (a
+running low percentile, or the emission where that is less) and lines.
 """
 
 from __future__ import annotations
@@ -40,17 +43,25 @@ TRANSMISSION_STEP = 1 / 8192
 CM2_PER_M2 = 1e4
 
 
-def build_sky(origin: Path, out: Path, tell: Callable[[str], None]) -> str:
-    """Write the sky table `out` from the moons1d wheel, or the folder it was unpacked to; returns a summary.
+def build_sky(origin: str | Path, out: str | Path, tell: Callable[[str], None]) -> str:
+    """Write the sky table `out` (.npz) from the moons1d wheel, or the folder it was unpacked to; returns a summary.
 
     Raises:
         FileFormatError: `origin` does not hold the SkyCalc spectra of moons1d.
     """
     tell(f"reading {origin}")
-    wavelength, emission, transmission = read_skycalc(origin, AIRMASS)
+    wavelength, emission, transmission = read_skycalc(Path(origin), AIRMASS)
+    content, path = io.BytesIO(), Path(out)
+    np.savez_compressed(content, **_compact(wavelength, emission, transmission))
+    path.write_bytes(content.getvalue())
+    return f"wrote {out}: {len(wavelength)} pixels of {BIN / 10:.1f} A, {path.stat().st_size / 1e3:.0f} kB"
+
+
+def _compact(wavelength: Floats, emission: Floats, transmission: Floats) -> dict[str, Any]:
+    """The arrays of the file: quantised emission and transmission, nodes of the continuum."""
     continuum = continuum_of(wavelength, emission)
     nodes = slice(0, None, CONTINUUM_STEP)
-    arrays: dict[str, Any] = {
+    return {
         "format": "galfit_ml sky table",
         "version": 1,
         "airmass": AIRMASS,
@@ -65,8 +76,6 @@ def build_sky(origin: Path, out: Path, tell: Callable[[str], None]) -> str:
         "transmission_step": TRANSMISSION_STEP,
         "origin": "ESO SkyCalc (Noll et al. 2012; Jones et al. 2013) as moons1d 1.0.3 carries it",
     }
-    np.savez_compressed(out, **arrays)
-    return f"wrote {out}: {len(wavelength)} pixels of {BIN / 10:.1f} A, {out.stat().st_size / 1e3:.0f} kB"
 
 
 def read_skycalc(origin: Path, airmass: float) -> tuple[Floats, Floats, Floats]:

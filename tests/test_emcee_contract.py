@@ -12,7 +12,7 @@ import pytest
 
 from galfit_ml.testing import default_instrument, parametrize_with_checks
 
-SHORT = {"n_starts": 2, "n_walkers": 40, "n_burn": 10, "max_steps": 20}
+SHORT = {"n_starts": 2, "n_walkers": 56, "n_burn": 10, "max_steps": 20}
 
 
 @pytest.mark.slow

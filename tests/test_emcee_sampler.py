@@ -97,7 +97,7 @@ def test_settings_refuse_nonsense(bad: dict[str, int]) -> None:
 
 def quick() -> EmceeBackend:
     """Too short to be trusted, long enough to show what is wrong."""
-    return EmceeBackend(n_starts=4, n_walkers=40, n_burn=20, max_steps=100, n_autocorr=1.0)
+    return EmceeBackend(n_starts=4, n_walkers=56, n_burn=20, max_steps=100, n_autocorr=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 from torch import Tensor
 
+from galfit_ml.simulate.density import DOUBLETS, OXYGEN, SULPHUR, Doublet, find_doublets, split_doublets
 from galfit_ml.simulate.lines import N_SIGMA, add_lines
 from galfit_ml.simulate.smoothing import C_KMS
 
@@ -121,3 +122,47 @@ def test_no_line_leaves_the_spectrum_alone() -> None:
 
 def test_what_is_left_out_is_below_the_promise() -> None:
     assert 1 - erf(N_SIGMA / 2**0.5) < 6e-7
+
+
+# Doublets that tell the density.
+
+
+@pytest.mark.parametrize(
+    ("doublet", "low", "high", "critical"), [(OXYGEN, 1.458, 0.377, (1e2, 1e4)), (SULPHUR, 1.450, 0.4315, (1e2, 1e4))]
+)
+def test_doublets_have_the_limits_of_atomic_physics(
+    doublet: Doublet, low: float, high: float, critical: tuple[float, float]
+) -> None:
+    """Collision strengths of the levels at low density (near 6 : 4), transition probabilities at high density."""
+    ratio = doublet.ratio(torch.linspace(-2, 7, 200, dtype=torch.float64))
+    assert float(ratio[0]) == pytest.approx(low, abs=2e-3)
+    assert float(ratio[-1]) == pytest.approx(high, abs=2e-3)
+    assert bool((ratio.diff() < 0).all())
+    middle = 0.5 * (low + high)
+    density = 10 ** torch.linspace(-2, 7, 200)[int((ratio < middle).int().argmax())]
+    assert critical[0] < float(density) < critical[1]
+
+
+def test_the_ratio_is_of_the_right_lines() -> None:
+    """[O II]: the redder line is the stronger at low density, [S II]: the bluer one."""
+    thin = torch.tensor(0.0)
+    assert float(OXYGEN.blue_share(thin)) == pytest.approx(1 / 2.458, abs=1e-3)
+    assert float(SULPHUR.blue_share(thin)) == pytest.approx(1.45 / 2.45, abs=1e-3)
+
+
+def test_splitting_keeps_totals_and_other_lines() -> None:
+    wave = torch.tensor([3727.09, 3729.87, 5008.24, 6718.29, 6732.68])
+    before = torch.rand(4, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    density = torch.tensor([1.0, 2.0, 3.5, torch.nan], dtype=torch.float64)
+    after = split_doublets(before.clone(), density, find_doublets(wave))
+    torch.testing.assert_close(after[:, :2].sum(1), before[:, :2].sum(1))
+    torch.testing.assert_close(after[:, 3:].sum(1), before[:, 3:].sum(1))
+    torch.testing.assert_close(after[:, 2], before[:, 2])
+    torch.testing.assert_close(after[3], before[3])
+    torch.testing.assert_close(after[:3, 1] / after[:3, 0], OXYGEN.ratio(density[:3]))
+    torch.testing.assert_close(after[:3, 3] / after[:3, 4], SULPHUR.ratio(density[:3]))
+
+
+def test_a_grid_without_the_doublets_has_none() -> None:
+    assert find_doublets(torch.tensor([3727.09, 5008.24])) == []
+    assert len(find_doublets(torch.tensor([3727.0, 3730.0, 6718.0, 6733.0]))) == len(DOUBLETS)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from noise_makers import MOONS, curved_instrument, flat, seeded, without_calibration, without_residual
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +19,6 @@ from galfit_ml.simulate.masks import BAD_FRACTION, UNUSABLE, MaskBit, add_bad_pi
 from galfit_ml.simulate.observation import Observation
 from galfit_ml.simulate.photon_noise import residual_shape
 from galfit_ml.simulate.spectrograph import CHUNK, Spectrograph
-from noise_makers import MOONS, curved_instrument, flat, seeded, without_calibration, without_residual
 
 N_PULLS = 2048
 TAILS = ((1.0, 0.31731), (2.0, 0.04550), (3.0, 0.0026998))
@@ -106,7 +106,7 @@ def test_residuals_have_the_covariance_of_their_modes(moons: Spectrograph) -> No
     scale = expected.diagonal().sqrt()
     correlation = (drawn.T @ drawn / n) / (scale[:, None] * scale)
     np.testing.assert_allclose(correlation, expected / (scale[:, None] * scale), atol=4.5 / np.sqrt(n))
-    assert float((expected / (scale[:, None] * scale)).abs().min()) > 0.3
+    assert float((expected / (scale[:, None] * scale)).abs().median()) > 0.5
 
 
 def test_the_residual_is_the_stated_share_of_the_sky(moons: Spectrograph) -> None:

@@ -17,6 +17,7 @@ from galfit_ml.simulate.galaxies import Galaxies
 from galfit_ml.simulate.history import BURST_HALF_WIDTH, RECENT_YR, StarFormation
 from galfit_ml.simulate.prior import (
     COORDINATES,
+    LOG_DENSITY_RANGE,
     LOG_GAS_RANGE,
     LOG_U_RANGE,
     MASS_RANGE,
@@ -66,6 +67,14 @@ DENSITIES = {
     "ln gas_dispersion": (lambda d: np.log(d["gas_dispersion"]), flat(math.log(30), math.log(250))),
     "gas_velocity": (lambda d: d["gas_velocity"], stats.norm(0, 20)),
     "zero_point": (lambda d: d["zero_point"], stats.norm(0, 3)),
+    "log10 lya_escape": (lambda d: np.log10(d["lya_escape"]), flat(math.log10(0.003), 0)),
+    "log_agn": (lambda d: d["log_agn"], flat(-2, 2)),
+    "agn_hardness": (lambda d: d["agn_hardness"], stats.norm()),
+    "log_lier": (lambda d: d["log_lier"], stats.norm(0, 0.35)),
+    "log_density": (lambda d: d["log_density"], stats.truncnorm(-3, 4, 2, 0.5)),
+    "log_ism_depth": (lambda d: d["log_ism_depth"], flat(-2, math.log10(0.9))),
+    "ism_velocity": (lambda d: d["ism_velocity"], flat(-300, 0)),
+    "log_sodium": (lambda d: d["log_sodium"], flat(math.log10(0.003), math.log10(0.5))),
     "log_burstiness": (lambda d: d["log_burstiness"], stats.truncnorm(-2 / 0.3, 0.97 / 0.3, 0, 0.3)),
 }
 
@@ -120,7 +129,9 @@ def test_all_draws_are_finite_and_in_range(draws: dict[str, NDArray[np.float64]]
         "redshift": (0, 5), "magnitude": (18, 25.5), "log_ssfr": (-13, -8), "log_metallicity": (-2, 0.39),
         "log_gas_metallicity": LOG_GAS_RANGE, "log_ionisation": LOG_U_RANGE, "dust_av": (0, 3), "dust_eta": (1, 3),
         "dust_slope": (-0.7, 0.3), "velocity_dispersion": (40, 400), "gas_dispersion": (30, 250), "ebv": (0, 0.05),
-        "log_burstiness": (-2, 0.97), "log_burst_fraction": (-4, math.log10(0.9)),
+        "lya_escape": (0.003, 1), "log_agn": (-2, 2), "log_lier": (-2.5, 2.5), "log_density": LOG_DENSITY_RANGE,
+        "log_ism_depth": (-2, 0), "ism_velocity": (-300, 0), "log_sodium": (math.log10(0.003), math.log10(0.5)),
+        "agn_hardness": (-6, 6), "log_burstiness": (-2, 0.97), "log_burst_fraction": (-4, math.log10(0.9)),
     }  # fmt: skip
     for name, (low, high) in ranges.items():
         values = draws[name]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from noise_makers import MOONS, curved_instrument, flat, seeded
 
 from galfit_ml.errors import UnknownNameError
 from galfit_ml.flags import Flag
@@ -18,9 +19,8 @@ from galfit_ml.simulate.galaxies import simple_galaxies
 from galfit_ml.simulate.galaxy import GalaxyModel
 from galfit_ml.simulate.masks import UNUSABLE
 from galfit_ml.simulate.photon_noise import PhotonExposure
-from galfit_ml.simulate.sky import SkyOnPixels, SkyTable
+from galfit_ml.simulate.sky import SkyOnPixels, SkyTable, airglow_path
 from galfit_ml.simulate.spectrograph import Spectrograph
-from noise_makers import MOONS, curved_instrument, flat, seeded
 
 H_C = 6.62607015e-27 * 2.99792458e10
 """erg cm."""
@@ -62,7 +62,9 @@ def recipe(row: int, arm: Arm, flux: np.ndarray, c: Conditions, mode: SkyMode) -
     transmission = sky.transmission ** (airmass / table.airmass)
     photons = grid.centres * 1e-8 / H_C * 1e-17
     k = photons * transmission * site.area * 1e4 * eta * fraction * grid.widths * t
-    emission = float(c.oh[row]) * sky.lines + float(c.continuum[row]) * sky.continuum + sky.thermal
+    growth = airglow_path(airmass) / airglow_path(table.airmass)
+    emission = float(c.oh[row]) * growth * sky.lines + float(c.continuum[row]) * growth**0.9 * sky.continuum
+    emission += sky.thermal
     collected = emission * site.area * np.pi / 4 * site.fibre**2 * eta * grid.widths * t
     d = arm.detector
     detector = d.spatial_pixels * (d.dark / 3600 * t + n_dit * d.read_noise**2) + d.stray * collected.mean()

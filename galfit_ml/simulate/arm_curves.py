@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +47,11 @@ class ArmCurves:
     wavelength: Floats
 
     @classmethod
-    def of(cls, arm: Arm, observatory: Observatory, table: SkyTable) -> ArmCurves:
+    def of(cls, arm: Arm, observatory: Observatory) -> ArmCurves:
         """Curves of an arm that has a throughput."""
         assert arm.throughput is not None
         grid = arm.grid
-        sky = SkyOnPixels.of(table, grid, arm.resolution.sigma(grid.centres), observatory)
+        sky = _sky_on_pixels(replace(arm, throughput=None, detector=None), observatory)
         throughput = arm.throughput(grid.centres)
         collected = observatory.area * throughput * grid.widths
         light = observatory.area * np.maximum(throughput, LEAST_THROUGHPUT) * grid.widths
@@ -70,6 +71,13 @@ class ArmCurves:
     def sky(self) -> Floats:
         """[3, n_pix] lines, continuum and thermal emission, electrons per second."""
         return np.stack([self.lines, self.continuum, self.thermal])
+
+
+@lru_cache(maxsize=64)
+def _sky_on_pixels(arm: Arm, observatory: Observatory) -> SkyOnPixels:
+    """Smoothing the table takes a second, and the same arms are asked for again and again."""
+    grid = arm.grid
+    return SkyOnPixels.of(SkyTable.load(observatory.sky), grid, arm.resolution.sigma(grid.centres), observatory)
 
 
 def fibre_area(observatory: Observatory) -> float:

@@ -18,14 +18,15 @@ NOMINAL_SIZE = 0.3
 """Half-light radius, arcsec."""
 
 OH_SCATTER = 0.3
-"""Sigma of ln(brightness of the airglow lines); nightly means at Paranal scatter by a quarter to a third
-(Patat 2008, A&A 481, 575; Noll et al. 2012, A&A 543, A92)."""
+"""Sigma of ln(brightness of the airglow lines), a choice of this project: they vary by tens of per cent within a night
+and between nights (Patat 2008, A&A 481, 575; Noll et al. 2012, A&A 543, A92)."""
 
 CONTINUUM_SCATTER = 0.4
-"""Sigma of ln(sky continuum): between lines it is known to 0.3-0.5 only, and the Moon and zodiacal light vary."""
+"""Sigma of ln(sky continuum), a choice of this project: between lines it is known to 0.3-0.5 only, and moonlight and
+zodiacal light vary."""
 
 SEEING_SCATTER = 0.25
-"""Sigma of ln(seeing): the quartiles of the Paranal monitor, about 0.6 and 0.95 arcsec around 0.75."""
+"""Sigma of ln(seeing), a choice of this project: half of the nights within 17 % of the nominal seeing."""
 
 SEEING_LIMITS = (0.35, 1.6)
 """Arcsec; worse nights are not observed."""
@@ -34,14 +35,14 @@ ZENITH_ANGLE = 50.0
 """Largest, degrees (airmass 1.56); flat in the cosine of the zenith angle, as fields are spread over the sky."""
 
 SIZE_SCATTER = 0.45
-"""Sigma of ln(half-light radius) around 0.3 arcsec: 0.2 dex at a given mass, as van der Wel et al. (2014, ApJ 788,
-28) find at z = 0-3, where 2-4 kpc are 0.25-0.5 arcsec."""
+"""Sigma of ln(half-light radius) around 0.3 arcsec: 0.2 dex, the scatter at a given mass (van der Wel et al. 2014, ApJ
+788, 28); beyond z = 0.7 2.5 kpc are 0.3-0.35 arcsec."""
 
 SIZE_LIMITS = (0.03, 1.2)
 
 NOISE_EXCESS = 0.5
-"""Sigma of the half-normal ln(variance over the calculated one) of an arm: instruments on the sky are noisier than
-their calculators; PFS multiplied its near-infrared variance by 2.7, the 95th percentile of this."""
+"""Sigma of the half-normal ln(variance over the calculated one) of an arm, a choice of this project: instruments on the
+sky are noisier than their calculators. PFS multiplied its near-infrared variance by 2.7, here the 95th percentile."""
 
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hr": 3600.0}
 _EXPOSURE = re.compile(r"(?:(\d+)\s*[x×*]\s*)?(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)\s*([a-z]*)", re.IGNORECASE)

@@ -42,6 +42,7 @@ class ModelSpectra:
         log_formed_mass: [n] log10 M_sun.
         log_sfr: [n] mean of 100 Myr, log10 M_sun/yr.
         log_age: [n] age weighted by formed mass, log10 yr.
+        log_sfr10: [n] mean of 10 Myr, which the lines of young stars follow, log10 M_sun/yr.
     """
 
     flux: Tensor
@@ -50,6 +51,7 @@ class ModelSpectra:
     log_formed_mass: Tensor
     log_sfr: Tensor
     log_age: Tensor
+    log_sfr10: Tensor
 
 
 def interpolation_weights(nodes: Tensor, value: Tensor) -> Tensor:
@@ -231,6 +233,7 @@ def _derived(log_formed: Tensor, mass: FormedMass, ages: Tensor) -> tuple[Tensor
         log_formed,
         log_formed + torch.log10(rate),
         torch.log10((mass.total * ages).sum(1)),
+        log_formed + torch.log10(mass.cloud.sum(1).clamp(min=1e-30) / BIRTH_CLOUD_YR),
     )
 
 

@@ -9,7 +9,8 @@ Per pixel of width D (A), collecting area A, solid angle W of the fibre and time
 
 with f the fibre fraction (`galfit_ml.simulate.fibre`), m the background factor of the sky mode and <>_arm the mean over
 an arm. The sky fills the fibre and carries its own absorption. At an airmass X other than that of the sky table the
-transmission is T^(X / X_table), pixel by pixel. The sky-subtraction residual is coherent over all exposures,
+transmission is T^(X / X_table), pixel by pixel, and the lines grow with the path through the airglow layer, the
+continuum with its power 0.9 (`galfit_ml.simulate.sky`). The sky-subtraction residual is coherent over all exposures,
 `sky * (g_0 + 0.3 * sum_k g_k T_k(x)) + w * d sky / d lambda` per arm, with normal g and w (A) of the stated rms.
 
 Everything is a low-rank product of numbers per spectrum and curves per pixel, so that an observation costs a few passes
@@ -33,7 +34,7 @@ from galfit_ml.simulate.calibration import chebyshev
 from galfit_ml.simulate.conditions import Conditions
 from galfit_ml.simulate.fibre import effective_fwhm, fibre_fraction
 from galfit_ml.simulate.masks import static_mask
-from galfit_ml.simulate.sky import SkyTable
+from galfit_ml.simulate.sky import AIRGLOW_HEIGHT, CONTINUUM_POWER, SkyTable
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +76,7 @@ class PhotonNoise:
         assert arm.detector is not None
         table = SkyTable.load(observatory.sky)
         self.index, self.observatory, self.mode, self.detector = index, observatory, mode, arm.detector
-        self.curves = ArmCurves.of(arm, observatory, table)
+        self.curves = ArmCurves.of(arm, observatory)
         self.device = torch.device(device)
         self.sky_basis = self._tensor(self.curves.sky)
         self.mean_sky = self._tensor(self.curves.sky.mean(axis=1))
@@ -85,6 +86,7 @@ class PhotonNoise:
         nodes = fibre_nodes(observatory.image_quality, self.curves.wavelength)
         self.image_quality = self._tensor(observatory.image_quality(nodes))
         self.gain_basis = self._tensor(gain_rows(self.curves, nodes, table.airmass))
+        self.table_path = airglow_path(torch.tensor(table.airmass, device=self.device))
 
     @property
     def n_pix(self) -> int:
@@ -101,8 +103,9 @@ class PhotonNoise:
     def exposed(self, conditions: Conditions) -> PhotonExposure:
         """Electrons under given conditions, on the same device."""
         on_target = conditions.exposure * self.mode.on_target
-        light = torch.stack([conditions.oh, conditions.continuum, torch.ones_like(on_target)], dim=1)
-        light *= on_target[:, None]
+        growth = airglow_path(conditions.airmass) / self.table_path
+        lines, continuum = conditions.oh * growth, conditions.continuum * growth**CONTINUUM_POWER
+        light = torch.stack([lines, continuum, torch.ones_like(on_target)], dim=1) * on_target[:, None]
         return PhotonExposure(
             model=self,
             light=light,
@@ -177,6 +180,11 @@ class PhotonExposure:
         if math.isinf(full):
             return None
         return flux > torch.sub(full * self.n_dit[:, None], self.sky).mul_(self.gain)
+
+
+def airglow_path(airmass: Tensor) -> Tensor:
+    """Path through the airglow layer over that at the zenith (van Rhijn 1921; Noll et al. 2012, eq. 18)."""
+    return (1.0 - (1.0 - airmass**-2) / (1.0 + AIRGLOW_HEIGHT) ** 2) ** -0.5
 
 
 def fibre_nodes(image_quality: Curve, wavelength: Floats) -> Floats:

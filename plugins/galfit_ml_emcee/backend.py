@@ -49,7 +49,7 @@ class EmceeBackend:
     def __init__(
         self,
         n_starts: int = 12,
-        n_walkers: int = 48,
+        n_walkers: int = 56,
         n_burn: int = 80,
         max_steps: int = 1200,
         n_autocorr: float = 10.0,

@@ -18,6 +18,7 @@ from galfit_ml.instruments import Instrument
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.galaxy import GalaxyModel, ModelSpectra, Pixels
 from galfit_ml.simulate.prior import COORDINATES, GalaxyPrior, log_mass_density
+from galfit_ml_emcee.unseen import unseen
 
 NOISE_SCALE_SIGMA = 0.3
 """Sigma of the prior on ln(noise scale)."""
@@ -93,10 +94,14 @@ class Likelihood:
         spectrum: data.
         prior: density of galaxies; its redshift range is the one sampled.
         redshift: the user's prior, a factor on top.
+
+    Attributes:
+        unseen: coordinates that no pixel of the spectrum depends on.
     """
 
     def __init__(self, model: GalaxyModel, spectrum: Spectrum, prior: GalaxyPrior, redshift: RedshiftPrior) -> None:
         self.model, self.spectrum, self.prior, self.redshift = model, spectrum, prior, redshift
+        self.unseen = unseen(prior, spectrum.pixels)
         basis = spectrum.calibration.basis
         self._pairs = torch.triu_indices(basis.shape[1], basis.shape[1])
         self._products = (basis[:, self._pairs[0]] * basis[:, self._pairs[1]]).contiguous()

@@ -129,10 +129,12 @@ def _derivatives(likelihood: Likelihood, x: Tensor) -> tuple[Tensor, Tensor]:
     k, d = x.shape
     step = torch.full((d,), STEP, dtype=x.dtype)
     step[coordinate("redshift")] = REDSHIFT_STEP
-    shifted = x[:, None] + torch.diag(step)
-    flux = likelihood.spectra(torch.cat([x, shifted[:, :-1].reshape(-1, d)])).flux
-    base, moved = flux[:k], flux[k:].reshape(k, d - 1, -1)
-    jacobian = (moved - base[:, None]) / step[:-1, None].float()
+    seen = [i for i in range(d - 1) if i not in likelihood.unseen]
+    shifted = x[:, None] + torch.diag(step)[seen]
+    flux = likelihood.spectra(torch.cat([x, shifted.reshape(-1, d)])).flux
+    base, moved = flux[:k], flux[k:].reshape(k, len(seen), -1)
+    jacobian = base.new_zeros(k, d - 1, base.shape[1])
+    jacobian[:, seen] = (moved - base[:, None]) / step[seen, None].float()
     precision = torch.exp(-2 * likelihood.log_noise_scale(x))
     solve = _Whitening(likelihood, base, precision)
     residual = likelihood.spectrum.flux - base

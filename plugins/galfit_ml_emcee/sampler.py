@@ -46,7 +46,7 @@ class SamplerSettings:
         min_steps: least number of steps kept (or `max_steps`, if that is less).
     """
 
-    n_walkers: int = 48
+    n_walkers: int = 56
     n_adapt: int = 3
     n_burn: int = 80
     block: int = 100
@@ -93,7 +93,7 @@ def sample(
     fixed: tuple[int, ...] = (),
     tick: Callable[[float], None] | None = None,
 ) -> Chain:
-    """Run emcee.
+    """Run emcee; coordinates that the spectrum does not see are drawn from the prior.
 
     Args:
         likelihood: density of probit coordinates.
@@ -103,7 +103,7 @@ def sample(
         fixed: coordinates held at the start's value (a given redshift).
         tick: called with the share of the cap done.
     """
-    free = [i for i in range(N_DIM) if i not in fixed]
+    free = [i for i in range(N_DIM) if i not in (*fixed, *likelihood.unseen)]
     anchor = start.x[0].numpy()
 
     def log_density(points: Floats) -> Floats:
@@ -130,6 +130,8 @@ def sample(
             tick(1.0 if converged else walkers.iteration / settings.max_steps)
     chain = np.tile(anchor, (*walkers.get_chain().shape[:2], 1))
     chain[..., free] = walkers.get_chain()
+    for index in set(likelihood.unseen) - set(fixed):
+        chain[..., index] = rng.standard_normal(chain.shape[:2])
     acceptance = float(walkers.acceptance_fraction.mean())
     return Chain(chain, walkers.get_log_prob(), autocorrelation, acceptance, converged)
 

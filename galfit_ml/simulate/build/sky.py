@@ -1,11 +1,9 @@
 """The compact sky table of the package, from the ESO SkyCalc spectra that `moons1d` carries.
 
 The source is at vacuum wavelengths (its header: VACAIR vac; its [O I] line stands at 6302.0 A, where it has 6300.3 A in
-air), photons / s / cm^2 / A / arcsec^2 at 0.1 A, for Paranal at an airmass of 1.2, means over the year and the night,
-2.5 mm of water, and moonlight: a half Moon 45 degrees high and 45 degrees away (Noll et al. 2012, A&A 543, A92; Jones et
-al. 2013, A&A 560, A91). Starlight, zodiacal light at the ecliptic pole, airglow and the molecules of the atmosphere are
-in it, thermal emission of the telescope is not. What is kept: means over 0.2 A, 6000-18000 A, split into a continuum (a
-running low percentile, or the emission where that is less) and lines.
+air), photons / s / cm^2 / A / arcsec^2 at 0.1 A, for Paranal at an airmass of 1.2, with moonlight (Noll et al. 2012,
+A&A 543, A92; Jones et al. 2013, A&A 560, A91); `data/README.md` has all conditions. What is kept: means over 0.2 A,
+6000-18000 A, split into a continuum (a running low percentile, or the emission where that is less) and lines.
 """
 
 from __future__ import annotations
@@ -88,7 +86,7 @@ def read_skycalc(origin: Path, airmass: float) -> tuple[Floats, Floats, Floats]:
     n_bins = len(emission) // BIN
     wavelength = first + step * (BIN * np.arange(n_bins) + 0.5 * (BIN - 1))
     binned = [array[: n_bins * BIN].reshape(n_bins, BIN).mean(axis=1) for array in (emission, transmission)]
-    return wavelength, binned[0] * CM2_PER_M2, binned[1]
+    return np.asarray(wavelength, dtype=np.float64), binned[0] * CM2_PER_M2, binned[1]
 
 
 def continuum_of(wavelength: Floats, emission: Floats) -> Floats:

@@ -50,9 +50,9 @@ def check_keys(table: Any, known: typing.Iterable[str], required: typing.Iterabl
             near = difflib.get_close_matches(key, names, n=1)
             meant = f" Did you mean '{near[0]}'?" if near else ""
             raise FileFormatError(f"{where}: the key '{key}' is unknown.{meant} Known: {', '.join(names)}.")
-    for key in required:
-        if key not in table:
-            raise FileFormatError(f"{where}: key '{key}' is missing. See galfit_ml.instruments for the format.")
+    missing = [f"key '{key}' is missing" for key in required if key not in table]
+    if missing:
+        raise FileFormatError(f"{where}: {', '.join(missing)}. See galfit_ml.instruments for the format.")
 
 
 def refused_by(make: Callable[[], T], where: str) -> T:

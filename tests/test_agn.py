@@ -233,3 +233,17 @@ def test_two_components_at_one_redshift_add_up(model: GalaxyModel) -> None:
     torch.testing.assert_close(together.flux.sum(0), parts[0].flux[0] + parts[1].flux[0], rtol=1e-4, atol=0)
     assert float(parts[1].log_sfr10) == pytest.approx(float(parts[1].log_sfr), abs=1e-3)
     assert float(parts[0].log_stellar_mass) < float(parts[0].log_formed_mass)
+
+
+def test_with_all_of_it_off_only_young_stars_make_lines(model: GalaxyModel) -> None:
+    """Bit for bit what the nebular grid says behind eta times the dust; lines the grid lacks are exactly 0."""
+    galaxies = simple_galaxies(3, Z, log_ssfr=-9.0, dust_av=torch.tensor([0.0, 0.5, 2.0]), dust_eta=1.6)
+    mass, z_weights = model._formed(galaxies)
+    nebular = model._nebular_emission(galaxies, mass, z_weights)[1]
+    n_grid = len(model.grid.line_wavelength)
+    depth = -0.4 * math.log(10) * galaxies.dust_av[:, None] * calzetti(model.grid.line_wavelength)
+    expected = nebular * torch.exp(depth * galaxies.dust_eta[:, None])
+    expected[:, (model.grid.line_wavelength - 1215.67).abs() < 1] *= 0.1
+    found = model.line_luminosities(galaxies)
+    torch.testing.assert_close(found[:, :n_grid], expected, rtol=1e-6, atol=0)
+    assert bool((found[:, n_grid:] == 0).all())

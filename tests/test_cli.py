@@ -17,6 +17,7 @@ from astropy.table import QTable
 from conftest import ROOT, FreshPython
 
 from galfit_ml import __version__, cli
+from galfit_ml.cli import estimate
 from galfit_ml.demo import example_path
 from galfit_ml.posterior import Posterior
 from galfit_ml.progress import shown_progress
@@ -179,14 +180,14 @@ def test_output_that_appears_meanwhile_is_neither_lost_nor_overwritten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "r.fits"
-    monkeypatch.setattr(cli.tempfile, "tempdir", str(tmp_path))
-    deliver = cli._deliver
+    monkeypatch.setattr(estimate.tempfile, "tempdir", str(tmp_path))
+    deliver = estimate._deliver
 
     def slow(*arguments: object) -> int:
         out.write_text("somebody else's")
         return deliver(*arguments)
 
-    monkeypatch.setattr(cli, "_deliver", slow)
+    monkeypatch.setattr(estimate, "_deliver", slow)
     assert run(*spectra("a"), "--out", out) == 2
     assert out.read_text() == "somebody else's"
     refuge = re.search(r"the results are in (\S+) instead", capsys.readouterr().err)
@@ -200,7 +201,7 @@ def test_ctrl_c_keeps_what_was_done(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cli, "FILES_AT_ONCE", 2)
+    monkeypatch.setattr(estimate, "FILES_AT_ONCE", 2)
     out = tmp_path / "r.fits"
     assert run(*spectra("a", "b", "c", "d", "e"), "--out", out, "--option", "stop_at=e") == 130
     assert Posterior.load(out).ids == ("a", "b", "c", "d")
@@ -212,7 +213,7 @@ def test_the_draws_do_not_depend_on_how_files_are_grouped(
 ) -> None:
     files = spectra("a", "b", "c")
     assert run(*files, "--out", tmp_path / "at-once.h5") == 0
-    monkeypatch.setattr(cli, "FILES_AT_ONCE", 1)
+    monkeypatch.setattr(estimate, "FILES_AT_ONCE", 1)
     assert run(*files, "--out", tmp_path / "each.h5") == 0
     one, other = (Posterior.load(tmp_path / f"{name}.h5") for name in ("at-once", "each"))
     np.testing.assert_array_equal(one.draws, other.draws)
@@ -265,7 +266,7 @@ def test_each_spectrum_has_its_own_figures(
 
 def test_figure_names_are_plain_and_never_the_same() -> None:
     names = ["a/b c", "a_b_c", "A_b_c", "", "..", "Ω", "x" * 300, "x" * 301, "a", "a-2", "a"]
-    stems = cli._stems(names)
+    stems = estimate._stems(names)
     assert len({s.lower() for s in stems}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9._+-]{1,110}", s) and not s.startswith(".") for s in stems)
     assert stems[0] == "a_b_c"

@@ -137,7 +137,7 @@ def test_ids_of_another_number_are_refused() -> None:
 
 
 def test_the_options_are_what_the_reader_takes() -> None:
-    assert {"format", "medium", "resolving_power", "ids"} == READER_OPTIONS
+    assert {"format", "medium", "resolving_power", "ids", "rows"} == READER_OPTIONS
     assert ReaderOptions() == ReaderOptions.of({})
 
 

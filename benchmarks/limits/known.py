@@ -54,15 +54,15 @@ def known_terms(data: ScanData, spectra: Tensor, n_lag: int) -> tuple[Tensor, Te
     here = data.to(spectra.device, torch.float64)
     rest = spectra.double()
     steps = torch.nn.functional.pad(rest.diff(dim=1), (0, 1))
-    transforms = [transform(values)[0] for values in (rest, rest.square(), steps.square())]
-    size = transform(rest[:0])[1]
+    (first, size), *others = [transform(values) for values in (rest, rest.square(), steps.square())]
+    transforms = [first, *(other for other, _ in others)]
     linear, square, slope = (
         correlate(left, right, size, n_lag)
         for left, right in zip((here.data, here.weight, here.slope), transforms, strict=True)
     )
     square -= slope
     for number in range(here.modes.shape[1]):
-        square -= correlate(here.modes[:, number], transforms[0], size, n_lag).square()
+        square -= correlate(here.modes[:, number], first, size, n_lag).square()
     return linear, square
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -138,7 +139,16 @@ def settings_key(
     """Short hash of all that templates depend on, the code of the galaxy model included."""
     shape = [(a.name, a.low, a.high, a.sampling, a.step, a.resolution) for a in instrument.arms]
     text = repr((shape, instrument.magnitude_band, axis, prior, size, seed, grid)).encode()
-    for source in sorted(resources.files("galfit_ml.simulate").iterdir(), key=lambda entry: entry.name):
-        if source.name.endswith(".py"):
-            text += source.read_bytes()
-    return hashlib.sha256(text).hexdigest()[:16]
+    return hashlib.sha256(text + galaxy_model_source()).hexdigest()[:16]
+
+
+def galaxy_model_source() -> bytes:
+    """The code of galaxy model and prior, with that of all modules beside them that they import."""
+    folder, found = resources.files("galfit_ml.simulate"), {}
+    waiting = ["galaxy", "prior"]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = (folder / f"{name}.py").read_text(encoding="utf-8")
+            waiting += re.findall(r"from galfit_ml\.simulate\.(\w+) import", found[name])
+    return "".join(found[name] for name in sorted(found)).encode()

@@ -108,7 +108,7 @@ class BinScan:
         """ln of the evidence of n spectra at the redshifts of the bin, [n, n_lag]."""
         linear = correlate(data.data[:, None], self.linear, self.size, self.n_lag).transpose(0, 1)
         square = correlate(data.weight[:, None], self.square, self.size, self.n_lag).transpose(0, 1)
-        modes = self._coarse_sums(data.modes).permute(2, 1, 0, 3)
+        modes = self._coarse_sums(data.modes).permute(2, 1, 0, 3) if data.modes.shape[1] else None
         out = torch.empty(len(data), self.n_lag, device=self.device)
         for start in range(0, self.n_lag, LAGS):
             lags = slice(start, min(start + LAGS, self.n_lag))
@@ -116,7 +116,7 @@ class BinScan:
             out[:, lags] = self._evidence(linear[:, :, lags], square[:, :, lags], modes, lags, n)
         return out
 
-    def _evidence(self, linear: Tensor, square: Tensor, modes: Tensor, lags: slice, n: int) -> Tensor:
+    def _evidence(self, linear: Tensor, square: Tensor, modes: Tensor | None, lags: slice, n: int) -> Tensor:
         """ln of the mean evidence of the n youngest templates, [n_spectrum, n_lag of the slice]."""
         shape = (n, *linear.shape[1:])
         if n == 0:
@@ -126,7 +126,7 @@ class BinScan:
         near, weights = slice(int(used[0]), int(used[-1]) + 1), own[int(used[0]) : int(used[-1]) + 1]
         data_term = (self.templates.coefficients[:n] @ linear.flatten(1)).view(shape)
         square_term = (self.templates.square_coefficients[:n] @ square.flatten(1)).view(shape)
-        if modes.shape[1]:
+        if modes is not None:
             square_term -= self._explained(modes[..., near], n) @ weights
         low, high = ((bound[:n, near] @ weights)[:, None] for bound in (self.low, self.high))
         evidence = log_integral(data_term, square_term, low, high)

@@ -2,7 +2,9 @@
 
 Accepted: a specutils `Spectrum` (1-D, or n-D with the spectral axis anywhere: its spectra are rows, in C order),
 `SpectrumList`, list or tuple (separate galaxies, any grids), `SpectrumCollection`, `{arm: Spectrum}` (the arms of one
-galaxy), a path, or a `SpectrumBatch`. DESI's b/r/z lists are recognised as arms by their meta.
+galaxy), a path, or a `SpectrumBatch`. DESI's b/r/z lists are recognised as arms by their meta. A file that
+`galfit-ml simulate` wrote holds the spectra of many galaxies and says which instrument they are from;
+`rows=(first, end)` takes some of them.
 
 What a spectrum says of itself is found in its `meta`:
 

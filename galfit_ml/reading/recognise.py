@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from galfit_ml.errors import SpectrumError
 from galfit_ml.instruments import Instrument, get_instrument
-from galfit_ml.reading.sources import header_of
+from galfit_ml.reading.sources import DESI_KEYS, INSTRUMENT_KEY, header_of
 
 FIRST_BOSS_PLATE = 3510
 """SDSS plates from this number on were observed with the BOSS spectrographs (Smee et al. 2013, AJ 146, 32)."""
@@ -54,10 +54,12 @@ class InstrumentChoice:
         """The instrument of a spectrum with this meta that covers `low` to `high` angstrom."""
         if self.instrument is not None:
             return self.instrument
+        if isinstance(meta.get(INSTRUMENT_KEY), Instrument):
+            return meta[INSTRUMENT_KEY]
         return get_instrument(self._named(meta, low, high), self.extra)
 
     def _named(self, meta: Mapping[str, Any], low: float, high: float) -> str:
-        if "band" in meta:
+        if "band" in meta and DESI_KEYS & set(meta):
             return "desi"
         header = header_of(meta)
         telescope = str(header.get("TELESCOP", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -23,12 +24,14 @@ class ReaderOptions:
         medium: what the wavelengths are in, "air" or "vacuum"; None: vacuum unless the header says AWAV or AIRORVAC.
         resolving_power: R = wavelength / FWHM of the spectra; it goes before any line-spread function found elsewhere.
         ids: names of the spectra, one each; None takes them from file or header.
+        rows: (first, end) of the spectra to take from a file of mock spectra; None for all.
     """
 
     format: str | None = None
     medium: str | None = None
     resolving_power: float | None = None
     ids: tuple[str, ...] | None = None
+    rows: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.medium is not None and self.medium not in MEDIA:
@@ -41,6 +44,8 @@ class ReaderOptions:
         if self.ids is not None:
             names = [self.ids] if isinstance(self.ids, str) else self.ids
             object.__setattr__(self, "ids", tuple(map(str, names)))
+        if self.rows is not None:
+            object.__setattr__(self, "rows", _range_of(self.rows))
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> ReaderOptions:
@@ -49,6 +54,17 @@ class ReaderOptions:
             if name not in READER_OPTIONS:
                 raise unknown_name("reader option", name, READER_OPTIONS)
         return cls(**options)  # type: ignore[arg-type]
+
+
+def _range_of(rows: object) -> tuple[int, int]:
+    """(first, end) with 0 <= first < end; SpectrumError for anything else."""
+    try:
+        first, end = (operator.index(row) for row in rows)  # type: ignore[attr-defined]
+        if 0 <= first < end:
+            return first, end
+    except (TypeError, ValueError):
+        pass
+    raise SpectrumError(f"rows={rows!r} is not a range of rows: write rows=(0, 20) for the first twenty spectra.")
 
 
 READER_OPTIONS: frozenset[str] = frozenset(field.name for field in fields(ReaderOptions))

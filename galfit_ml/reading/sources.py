@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.errors import FileFormatError, SpectrumError
+from galfit_ml.mock_files import is_mock_file
+from galfit_ml.mock_files.reader import MockFile, names_of, row_positions
 from galfit_ml.reading.files import read_file
 from galfit_ml.reading.result import ReaderOptions
 
 NAME_KEYS = ("id", "name", "label")
+INSTRUMENT_KEY = "galfit_ml_instrument"
+"""Where the meta of a mock spectrum has its `Instrument`."""
+
 DESI_KEYS = {"bands", "fibermap", "resolution_data"}
 
 
@@ -97,6 +102,10 @@ def sources_of(value: Any, options: ReaderOptions) -> Sources:
     """
     if isinstance(value, (str, PathLike)):
         return _from_path(fspath(value), options)
+    if options.rows is not None and not isinstance(value, (list, tuple)):
+        raise SpectrumError(
+            "rows= chooses spectra of a file of mock spectra: give its path, or cut the spectra yourself."
+        )
     if isinstance(value, Mapping):
         source = _from_arms(value)
         return Sources((source,), source.row_shape == ())
@@ -123,6 +132,10 @@ def _each(value: Any, options: ReaderOptions) -> tuple[Source, ...]:
 
 
 def _from_path(path: str, options: ReaderOptions) -> Sources:
+    if options.format is None and Path(path).is_file() and is_mock_file(path):
+        return Sources((_from_mock(path, options),))
+    if options.rows is not None:
+        raise FileFormatError(f"rows= chooses spectra of a file that `galfit-ml simulate` wrote; '{path}' is none.")
     content = read_file(path, options.format)
     found = sources_of(content.spectra, options)
     stem = Path(path).name.split(".")[0]
@@ -132,6 +145,25 @@ def _from_path(path: str, options: ReaderOptions) -> Sources:
         arms = {k: replace(arm, lsf_sigma=content.lsf_sigma) for k, arm in source.arms.items()}
         items.append(replace(source, arms=arms, file=path, name=f"{stem}[{i}]" if many else stem))
     return Sources(tuple(items), found.single)
+
+
+def _from_mock(path: str, options: ReaderOptions) -> Source:
+    """The spectra of a mock file: the file says which instrument, line-spread functions and names are theirs."""
+    from astropy import units as u
+    from astropy.nddata import InverseVariance
+
+    file = MockFile.open(path)
+    index = row_positions(None if options.rows is None else slice(*options.rows), len(file))
+    unit = u.Unit("1e-17 erg / (s cm2 Angstrom)")
+    arms = {}
+    for arm in file.arms:
+        ivar = np.asarray(arm.ivar[index], dtype=np.float64)
+        flux = np.asarray(arm.flux[index], dtype=np.float64)
+        meta = {INSTRUMENT_KEY: file.instrument}
+        uncertainty = InverseVariance(ivar, unit=unit**-2)
+        axis = arm.wavelength * u.AA
+        arms[arm.name] = RawArm(flux, unit, axis, uncertainty, ivar <= 0, 1, meta, None, arm.lsf_sigma)
+    return Source(arms, Path(path).name.split(".")[0], path, row_names=names_of(file, index))
 
 
 def _from_specutils(value: Any) -> Sources:

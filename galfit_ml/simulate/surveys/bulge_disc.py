@@ -26,8 +26,8 @@ SOLAR_OXYGEN = 8.71
 """12 + log O/H of the shipped nebular grid at Z_sun."""
 
 QUIESCENT_OFFSET, QUIESCENT_SCATTER = -1.9, 0.45
-"""dex: SFR of quiescent galaxies over that of the main sequence; stacks give at most 1/20 to 1/40 (Fumagalli et al. 2014,
-ApJ 796, 35). Cut at -1.2."""
+"""dex: SFR of quiescent galaxies over that of the main sequence; stacks give at most 1/20 to 1/40 (Fumagalli et al.
+2014, ApJ 796, 35). Cut at -1.2."""
 
 HALPHA_OVER_V = 0.82
 """A(H-alpha) / A_V of Calzetti's curve."""
@@ -147,8 +147,8 @@ def split(whole: Whole, rng: np.random.Generator) -> tuple[Component, Component]
 def _specific_rates(whole: Whole, draw: _Random) -> tuple[Floats, Floats]:
     """log10 sSFR of bulge and disc that add up to the galaxy's.
 
-    Below 10^9.5 M_sun the sSFR is flat with radius (Nelson et al. 2016, ApJ 828, 27); in the centres of galaxies above 10^11
-    M_sun it is ten times lower than outside (Tacchella et al. 2015, Science 348, 314). Scatter 0.3 dex: assumed.
+    Below 10^9.5 M_sun the sSFR is flat with radius (Nelson et al. 2016, ApJ 828, 27); in the centres of galaxies above
+    10^11 M_sun it is ten times lower than outside (Tacchella et al. 2015, Science 348, 314). Scatter 0.3 dex: assumed.
     """
     contrast = 10 ** draw.normal(-np.clip(0.6 * (whole.log_mass - 9.5), 0.0, 1.0), 0.3)
     share = whole.bulge_share
@@ -204,9 +204,8 @@ class _Dust:
 def _dust(whole: Whole, draw: _Random) -> _Dust:
     """Attenuation of H-alpha set by the mass; the stars' is lower by eta.
 
-    Starbursts have 0.6 mag more (assumed: they are the infrared-bright end); quiescent galaxies a half-normal A_V of sigma
-    0.25 mag (Belli et al. 2019, ApJ 874, 17: medians of 0.1-0.4). The curve is the steeper, the less dust there is
-    (Salim et al. 2018, ApJ 859, 11).
+    Starbursts have 0.6 mag more (assumed: they are the infrared-bright end); quiescent galaxies a half-normal A_V of
+    sigma 0.25 mag (Belli et al. 2019, ApJ 874, 17: medians of 0.1-0.4). The less dust, the steeper its curve (Salim et al. 2018, ApJ 859, 11).
     """
     halpha = draw.normal(relations.halpha_attenuation(whole.log_mass), relations.HALPHA_ATTENUATION_SCATTER)
     eta = draw.flat(np.where(whole.quiescent, 1.0, 1.5), np.where(whole.quiescent, 2.0, 2.5))
@@ -275,8 +274,8 @@ def _disc_history(whole: Whole, log_ssfr: Floats, draw: _Random) -> dict[str, Fl
 def _quiescent_start(whole: Whole, draw: _Random) -> Floats:
     """Start of star formation as a fraction of the age of the Universe before the epoch of observation.
 
-    0.65 at 10^11 M_sun and 0.1 more per dex: mass-weighted ages of 3.7 Gyr at z = 0.75, 2.7 at 1.15 and 1.8 at 2 (Carnall
-    et al. 2019, MNRAS 490, 417, fig. 9; Belli et al. 2019; Tacchella et al. 2022, ApJ 926, 134).
+    0.65 at 10^11 M_sun and 0.1 more per dex: mass-weighted ages of 3.7 Gyr at z = 0.75, 2.7 at 1.15 and 1.8 at 2
+    (Carnall et al. 2019, MNRAS 490, 417, fig. 9; Belli et al. 2019; Tacchella et al. 2022, ApJ 926, 134).
     """
     return np.asarray(np.clip(draw.normal(0.65 + 0.1 * (whole.log_mass - 11.0), 0.10), 0.35, 0.95))
 

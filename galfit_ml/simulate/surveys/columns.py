@@ -80,7 +80,7 @@ _OBSERVATION = {
 }
 
 TRUTH_COLUMNS: dict[str, tuple[str, str]] = {
-    **{name: meaning for name, meaning in _COMPONENT.items()},
+    **_COMPONENT,
     **{
         f"{part}_{name}": (unit, f"{text}: the {part}")
         for part in ("bulge", "disc")

@@ -49,7 +49,7 @@ class StarTemplates:
         return _load_stars()
 
     def spectra(self, wavelength: Floats, star: NDArray[np.intp], velocity: Floats) -> Floats:
-        """f_lambda [n, n_pix] of the templates `star` [n] moving with `velocity` [n] km/s, at `wavelength` [n_pix] A."""
+        """f_lambda [n, n_pix] of templates `star` [n] that move with `velocity` [n] km/s, at `wavelength` [n_pix] A."""
         stretch = 1 + velocity / SPEED_OF_LIGHT_KMS
         rows = [np.interp(wavelength / s, self.wavelength, self.flux[i]) for i, s in zip(star, stretch, strict=True)]
         return np.array(rows).reshape(len(star), len(wavelength))

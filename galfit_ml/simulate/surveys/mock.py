@@ -71,6 +71,11 @@ def _joined_batches(batches: Sequence[SpectrumBatch]) -> SpectrumBatch:
 
 def _joined_arms(arms: Sequence[ArmSpectra]) -> ArmSpectra:
     """Arms of one instrument: its line spread is the same in every row, and is held once."""
-    columns = {name: np.concatenate([getattr(arm, name) for arm in arms]) for name in ("flux", "ivar", "bad")}
-    sigma = np.broadcast_to(arms[0].lsf_sigma[0], columns["flux"].shape)
-    return replace(arms[0], **columns, lsf_sigma=sigma)
+    flux = np.concatenate([arm.flux for arm in arms])
+    return replace(
+        arms[0],
+        flux=flux,
+        ivar=np.concatenate([arm.ivar for arm in arms]),
+        bad=np.concatenate([arm.bad for arm in arms]),
+        lsf_sigma=np.broadcast_to(arms[0].lsf_sigma[0], flux.shape),
+    )

@@ -161,7 +161,7 @@ class _Brightness:
     @classmethod
     def of(cls, redshift: Floats, log_mass: Floats, magnitude: Floats) -> _Brightness:
         terms = _terms(redshift, log_mass)
-        coefficients = np.linalg.lstsq(terms, magnitude, rcond=None)[0]
+        coefficients: Floats = np.linalg.lstsq(terms, magnitude, rcond=None)[0].astype(np.float64)
         low, high = np.percentile(magnitude - terms @ coefficients, [1, 99])
         return cls(coefficients, float(low) - MARGIN, float(high) + MARGIN)
 

@@ -1,9 +1,9 @@
 """The survey `moonz-grid`: three galaxy types on a grid of magnitude, redshift, dust and velocity dispersion.
 
 It follows the simulated MOONS spectra on which the redshift code moonz was tested (A. Carnall,
-github.com/ACCarnall/moons_redshifting; "TEWG7 v0.1.0 example spectra", Bruzual & Charlot 2003 templates named earlytype,
-spiraldisk and starburst with noAv, lowAv, midAv and highAv). The star-formation histories of those templates are not
-published; the types here are the nearest plain ones:
+github.com/ACCarnall/moons_redshifting; "TEWG7 v0.1.0 example spectra", Bruzual & Charlot 2003 templates named
+earlytype, spiraldisk and starburst with noAv, lowAv, midAv and highAv). The star-formation histories of those templates
+are not published; the types here are the nearest plain ones:
 
 * early: a burst at 90 % of the age of the Universe before, of 5 % of that age, sSFR 10^-13 / yr, solar, a LIER of 1 A;
 * spiral: a delayed exponential of tau = age of the Universe with sSFR 10^-10 / yr, 0.6 solar stars and gas;

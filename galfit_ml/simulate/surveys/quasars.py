@@ -41,12 +41,12 @@ LINES = np.array(
 Balmer continuum are left out."""
 
 SLOPE, SLOPE_SCATTER = -0.44, 0.3
-"""f_nu ~ nu^slope between 1300 and 5000 A (Vanden Berk et al. 2001); scatter of single quasars (Richards et al. 2001, AJ
-121, 2308)."""
+"""f_nu ~ nu^slope between 1300 and 5000 A (Vanden Berk et al. 2001); scatter of single quasars (Richards et al. 2001,
+AJ 121, 2308)."""
 
-RED_SLOPE = -0.1
-"""The same beyond `BREAK`, where the composite's +2.45 is in part light of host galaxies (Vanden Berk et al. 2001, sec. 4.1):
-flatter, as in near-infrared composites (Glikman et al. 2006, ApJ 640, 579)."""
+RED_SLOPE = -0.78
+"""The same beyond `BREAK`: the near-infrared composite of Glikman et al. (2006, ApJ 640, 579) at 5700-10850 A. The -2.45
+of the SDSS composite there is in part light of host galaxies (Vanden Berk et al. 2001, sec. 4.1)."""
 
 BREAK = 5000.0
 WIDTH_SCATTER, STRENGTH_SCATTER = 0.15, 0.2

@@ -23,7 +23,7 @@ def history_of(galaxies: Galaxies, grid: StellarPopulations) -> tuple[FormedMass
 
 
 def with_stellar_mass(galaxies: Galaxies, log_mass: np.ndarray | Tensor, grid: StellarPopulations) -> Galaxies:
-    """The same galaxies with the formed mass of which `log_mass` [n] survives (living stars and remnants, log10 M_sun)."""
+    """The same galaxies, with the formed mass of which `log_mass` [n] survives as stars and remnants (log10 M_sun)."""
     mass, _ = history_of(galaxies, grid)
     wanted = torch.as_tensor(log_mass, dtype=torch.float32, device=mass.surviving.device)
     return replace(galaxies, log_formed_mass=wanted - torch.log10(mass.surviving))

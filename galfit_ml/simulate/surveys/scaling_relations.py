@@ -20,7 +20,8 @@ MAIN_SEQUENCE_SCATTER = 0.3
 
 STARBURST_FRACTION = 0.033
 STARBURST_BOOST = np.log10(5.24)
-"""Share of star-forming galaxies that are starbursts, and how far above the sequence (Schreiber et al. 2015, eq. 10)."""
+"""Share of star-forming galaxies that are starbursts, and how far above the sequence they are, dex (Schreiber et al.
+2015, eq. 10)."""
 
 
 def main_sequence(log_mass: ArrayLike, age_gyr: ArrayLike) -> Floats:
@@ -42,8 +43,8 @@ def main_sequence_speagle(log_mass: ArrayLike, age_gyr: ArrayLike) -> Floats:
 def gas_metallicity(log_mass: ArrayLike, redshift: ArrayLike, above_sequence: ArrayLike = 0.0) -> Floats:
     """12 + log O/H of star-forming galaxies.
 
-    Z0 - (gamma / beta) log(1 + (M / M_TO)^-beta), the form and the z ~ 0 values of Sanders et al. (2021, ApJ 914, 19, eq.
-    3 and table 4: Z0 8.82, gamma 0.28, beta 3.43, log M_TO 10.16). The turnover moves up with redshift and Z0 stays, as
+    Z0 - (gamma / beta) log(1 + (M / M_TO)^-beta), the form and the z ~ 0 values of Sanders et al. (2021, ApJ 914, 19:
+    Z0 8.82, gamma 0.28, beta 3.43, log M_TO 10.16). The turnover moves up with redshift and Z0 stays, as
     Zahid et al. (2014, ApJ 791, 130) found; 1.83 dex per dex of (1 + z) puts 10^10 M_sun at 8.51 at z = 2.3, as
     Sanders et al. measure. Above the main sequence it is lower by 0.14 dex per dex of SFR (their sec. 4.4).
 
@@ -119,8 +120,8 @@ def size_kpc(log_mass: ArrayLike, redshift: ArrayLike, quiescent: ArrayLike) -> 
 def bulge_fraction(log_mass: ArrayLike, quiescent: ArrayLike) -> Floats:
     """Median share of the stellar mass that is in the bulge.
 
-    Read from Lang et al. (2014, ApJ 788, 11, fig. 5), z = 0.5-2.5: star-forming galaxies rise from 0.2 at 10^10 to 0.45 at
-    10^11.3 M_sun, quiescent ones from 0.55 to 0.7.
+    Read from Lang et al. (2014, ApJ 788, 11, fig. 5), z = 0.5-2.5: star-forming galaxies rise from 0.2 at 10^10 to 0.45
+    at 10^11.3 M_sun, quiescent ones from 0.55 to 0.7.
     """
     x = np.clip(_array(log_mass), 9.5, 11.5) - 10.0
     return np.asarray(np.where(np.asarray(quiescent, dtype=bool), 0.55 + 0.11 * x, 0.20 + 0.19 * x))

@@ -54,9 +54,9 @@ def survey(
         n: number of galaxies; None for the whole of `moonz-grid`.
         population: "training", "moonrise" or "moonz-grid".
         seed: the same seed and settings make the same survey.
-        exposure: seconds or a text such as "8h"; several observe every galaxy once with each, under the same sky, and the
-            rows are grouped by exposure. By default log-uniform over 0.5-16 h for `training`, 8 h for `moonrise`, and 1, 2
-            and 8 h for `moonz-grid`.
+        exposure: seconds or a text such as "8h"; several observe every galaxy once with each, under the same sky, and
+            the rows are grouped by exposure. By default log-uniform over 0.5-16 h for `training`, 8 h for `moonrise`,
+            and 1, 2 and 8 h for `moonz-grid`.
         tier: of the noise: 0 white, 1 with systematic errors, 2 also with varying sky, seeing and noise level.
         magnitude: one AB magnitude or a range, in the instrument's band: delivered for `training` (default: the
             instrument's range) and `moonz-grid` (19-25.5), total for `moonrise` (20-24.5).
@@ -172,7 +172,7 @@ class ChunkMaker:
     def _with_others(self, columns: dict[str, NDArray[Any]], there: Contaminated) -> dict[str, NDArray[Any]]:
         """Columns in which what is no galaxy has a redshift and a magnitude at most."""
         band = f"m_{band_name(self.settings.instrument)}"
-        known = blank_others(columns, there.other, keep=(band,))
+        known: dict[str, NDArray[Any]] = {**blank_others(columns, there.other, keep=(band,))}
         sky = there.sample.kind == "sky"
         known[band] = np.where(sky, np.nan, known[band])
         known["redshift"] = np.where(there.other, there.redshift, known["redshift"])
@@ -225,7 +225,7 @@ class ChunkMaker:
     def _seen_columns(self, seen: Observation, sample: Sample, conditions: Conditions) -> dict[str, NDArray[Any]]:
         true = replace(seen, flux=sample.flux.float(), ivar=seen.white_ivar)
         names = [*(f"_{arm.name.lower()}" for arm in self.settings.instrument.arms), ""]
-        snr = {}
+        snr: dict[str, NDArray[Any]] = {}
         for label, observation in (("snr", seen), ("snr_true", true)):
             values = observation.snr().double().cpu().numpy()
             snr |= {f"{label}{name}": values[:, i] for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""The truth table of a mock survey: what is true of galaxies, of the observation, and of the light that was measured."""
+"""The truth table of a mock survey: what is true of the galaxies, all components together and each by itself."""
 
 from __future__ import annotations
 

@@ -1,0 +1,53 @@
+"""`galfit-ml`: the command line.
+
+Exit status: 0 when every spectrum has a result, 1 when some have none (each named on standard error), 2 for wrong
+usage, 130 after Ctrl-C. Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from galfit_ml import __version__
+from galfit_ml.cli import backends, data, demo, estimate, etc, instruments, simulate
+from galfit_ml.cli.console import tell
+from galfit_ml.errors import GalfitMLError
+
+COMMANDS = (estimate, simulate, etc, instruments, backends, demo, data)
+
+EXAMPLES = """examples:
+  galfit-ml demo                                            a real galaxy, from file to figures
+  galfit-ml estimate spec-*.fits --out results.fits         posteriors of SDSS files
+  galfit-ml etc moons-lr --mag 22 --exposure 1h             signal-to-noise ratio of an observation
+  galfit-ml simulate moons-lr --survey moonrise --n 1000 --exposure 1h,8h --out mock.fits
+  galfit-ml backends                                        what is installed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    chosen = _parser().parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except (GalfitMLError, OSError) as error:
+        tell(f"galfit-ml: error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        tell("galfit-ml: stopped")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    about = "Redshift, stellar mass, star-formation rate and metallicity of galaxies from their spectra, as posteriors."
+    parser = argparse.ArgumentParser("galfit-ml", description=about, epilog=EXAMPLES, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"galfit-ml {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser

@@ -1,9 +1,11 @@
-"""Mock surveys beside what is published about galaxies: mass function, main sequence, quenched fraction, mass-metallicity,
+"""Mock surveys beside what is published about galaxies: mass function, main sequence, quenched fraction,
+mass-metallicity,
 D4000-H-delta, BPT; and what the mock spectra look like.
 
     python -m benchmarks.survey_checks [--n 3000] [--seed 1] [--images docs/images]
 
-The truth of `survey("moons-lr", n, "moonrise")` is kept in the folder given with --cache, so that plots can be made again.
+The truth of `survey("moons-lr", n, "moonrise")` is kept in the folder given with --cache, so that plots can be made
+again.
 """
 
 from __future__ import annotations
@@ -32,14 +34,16 @@ MUZZIN = {
     "star-forming": [(10.78, 12.71, -1.26), (10.76, 8.87, -1.21), (10.85, 5.68, -1.16), (10.80, 3.72, -0.53)],
     "quiescent": [(10.84, 14.55, -0.36), (10.73, 8.81, -0.17), (10.67, 4.15, 0.03), (10.87, 1.02, -0.71)],
 }
-"""Muzzin et al. (2013, ApJ 777, 18, table 1), Kroupa: log M*, phi* (1e-4 Mpc^-3), alpha of single Schechter functions."""
+"""Muzzin et al. (2013, ApJ 777, 18, table 1), Kroupa: log M*, phi* (1e-4 Mpc^-3), alpha of single Schechter
+functions."""
 
 Z_BINS = [(0.7, 1.0), (1.0, 1.5), (1.5, 2.0), (2.0, 2.5)]
 COLOURS = {"star-forming": "#1f6fb4", "quiescent": "#c23b22", "starburst": "#7b3fa0"}
 
 BREAK_LOCUS = np.array([1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9])
 HDELTA_LOCUS = np.array([6.8, 5.9, 4.7, 3.3, 2.0, 0.9, -0.1, -1.0, -1.7])
-"""Continuous histories of Kauffmann et al. (2003, MNRAS 341, 33, fig. 3, read off), within about 1 A; bursts lie above."""
+"""Continuous histories of Kauffmann et al. (2003, MNRAS 341, 33, fig. 3, read off), within about 1 A; bursts lie
+above."""
 
 
 def schechter(log_mass: NDArray[Any], knee: float, phi: float, alpha: float) -> NDArray[np.float64]:

@@ -1,7 +1,9 @@
-"""`ScanAxis`: observed pixels and redshifts on one grid uniform in ln(wavelength), where a redshift is a whole shift."""
+"""`ScanAxis`: observed pixels and redshifts on one grid uniform in ln(wavelength), where a redshift is a whole
+shift."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +92,7 @@ class ScanAxis:
             number = max(int(np.ceil((stop - start) * self.step / size)), 1)
             edges += np.linspace(start, stop, number + 1).round().astype(int).tolist()
         unique = sorted(set(edges))
-        return [Bin(a, b) for a, b in zip(unique[:-1], unique[1:], strict=True)]
+        return [Bin(a, b) for a, b in itertools.pairwise(unique)]
 
     def spreading(self, wavelength: Floats) -> csr_array:
         """Sparse matrix [n_pix, n_native] that shares each native pixel between its two neighbours on the grid.

@@ -117,8 +117,8 @@ def _at_left(axis: ScanAxis, position: Floats, values: Floats) -> Floats:
 def _marginalised(columns: Floats, ivar: Floats, flux: Floats) -> tuple[Floats, Floats]:
     """Duals [k, n_native] and their data [k], so that the marginal precision is W - duals' duals.
 
-    With B the columns, W - W B (1 + B' W B)^-1 B' W is diagonalised in the space of the columns; directions that the data
-    hardly see are left out.
+    With B the columns, W - W B (1 + B' W B)^-1 B' W is diagonalised in the space of the columns; directions that the
+    data hardly see are left out.
     """
     weighted = columns * ivar
     size, axes = np.linalg.eigh(weighted @ columns.T)

@@ -130,12 +130,12 @@ def read_bin(path: Path) -> BinTemplates:
         ends = {name: int(arrays.pop(name)) for name in ("start", "stop")}
         return BinTemplates(**ends, **{name: torch.from_numpy(value) for name, value in arrays.items()})
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise FileFormatError(f"The template file '{path}' is damaged ({error}). Delete it; it is made again.") from error
+        raise FileFormatError(
+            f"The template file '{path}' is damaged ({error}). Delete it; it is made again."
+        ) from error
 
 
-def settings_key(
-    instrument: Instrument, axis: ScanAxis, prior: GalaxyPrior, size: Size, seed: int, grid: str
-) -> str:
+def settings_key(instrument: Instrument, axis: ScanAxis, prior: GalaxyPrior, size: Size, seed: int, grid: str) -> str:
     """Short hash of all that templates depend on, the code of the galaxy model included."""
     shape = [(a.name, a.low, a.high, a.sampling, a.step, a.resolution) for a in instrument.arms]
     text = repr((shape, instrument.magnitude_band, axis, prior, size, seed, grid)).encode()

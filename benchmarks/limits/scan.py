@@ -1,12 +1,12 @@
 """`LibraryScan`: the posterior of redshift under thousands of templates, batched, on CPU or CUDA.
 
 With coefficients C [n, k] and basis V of the templates, the data term of template t at lag s is
-sum_k C_tk (V_k * data)(s): one Fourier transform for each basis vector and one matrix product. The quadratic term is the
-same with the squares' basis and the weights. What the nuisances take away from it, sum_j (mode_j . m_ts)^2, and the
+sum_k C_tk (V_k * data)(s): one Fourier transform for each basis vector and one matrix product. The quadratic term is
+the same with the squares' basis and the weights. What the nuisances take away from it, sum_j (mode_j . m_ts)^2, and the
 magnitude of a template vary slowly with s: they are computed on grid points put together by `COARSE` and interpolated.
 
-The amplitude of a template has a prior flat in its logarithm between bounds that the ranges of magnitude and stellar mass
-set, and is integrated out (`galfit_ml`'s prior is flat in magnitude and rejects masses outside its range).
+The amplitude of a template has a prior flat in its logarithm between bounds that the ranges of magnitude and stellar
+mass set, and is integrated out (`galfit_ml`'s prior is flat in magnitude and rejects masses outside its range).
 """
 
 from __future__ import annotations

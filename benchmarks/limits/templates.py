@@ -93,7 +93,8 @@ class BinTemplates:
 
 
 def square_terms(templates: Tensor) -> Tensor:
-    """What is summed with the weights to give m' W m of a template interpolated linearly at the native pixels, [n, n_rest].
+    """What is summed with the weights to give m' W m of a template interpolated linearly at the native pixels, [n,
+    n_rest].
 
     Where a native pixel lies a of the way between two grid points the square of the interpolated template is
     (1 - a) m_0^2 + a m_1^2 - a (1 - a) (m_1 - m_0)^2; native pixels fall anywhere, and the mean of a (1 - a) is 1/6.
@@ -141,9 +142,7 @@ class TemplateMaker:
         flux = flux[order]
         linear, square = compress(flux, size.linear, seed), compress_squares(square_terms(flux), size.square, seed)
         loss = (flux - linear[0] @ linear[1]).square().sum(1) / flux.square().sum(1)
-        return BinTemplates(
-            bin_.start, bin_.stop, *linear, *square, age[order], log_mass[order], order.clone(), loss
-        )
+        return BinTemplates(bin_.start, bin_.stop, *linear, *square, age[order], log_mass[order], order.clone(), loss)
 
     def _drawn(self, cube: Tensor, bin_: Bin) -> Iterator[tuple[slice, Galaxies, Tensor]]:
         """Chunks of galaxies whose redshifts are whole lags of the bin."""

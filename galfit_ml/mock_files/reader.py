@@ -218,7 +218,9 @@ def _bytes_of(header: Any) -> int:
 
 def _mock_arm(path: Path, places: dict[str, tuple[Any, int]], name: str) -> MockArm:
     pixels = _array(path, places[f"{name}_PIXELS"], PIXEL_TYPE)
-    columns = {column.lower(): np.asarray(pixels[column], dtype=np.float64) for column in PIXEL_TYPE.names or ()}
+    columns: dict[str, Any] = {
+        column.lower(): np.asarray(pixels[column], dtype=np.float64) for column in PIXEL_TYPE.names or ()
+    }
     kinds = {"FLUX": ">f4", "IVAR": ">f4", "MASK": "u1", "WHITE_IVAR": ">f4", "NOISELESS": ">f4"}
     images: dict[str, Any] = {
         kind.lower(): _array(path, places[f"{name}_{kind}"], np.dtype(code))

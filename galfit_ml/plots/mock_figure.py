@@ -80,7 +80,7 @@ def _redshift(truth: Mapping[str, Any], index: int) -> float | None:
 
 
 def truth_title(truth: Mapping[str, Any], index: int) -> str:
-    """Class, redshift, magnitude, mass, star-formation rate, exposure time and S/N of a simulated spectrum, in words."""
+    """Class, redshift, magnitude, mass, star-formation rate, exposure and S/N of a simulated spectrum, in words."""
     words = []
     for name, text in _TOLD.items():
         column = _magnitude_column(truth) if name == "m_" else name

@@ -1,7 +1,7 @@
 """Coordinates that a spectrum cannot know anything of: the lines they move lie outside its pixels.
 
-Their posterior is the prior, which is drawn when the chain is done; neither the search nor the sampler spends a model on
-them.
+Their posterior is the prior, which is drawn when the chain is done; neither the search nor the sampler spends a model
+on them.
 """
 
 from __future__ import annotations

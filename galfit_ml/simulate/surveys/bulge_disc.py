@@ -205,7 +205,8 @@ def _dust(whole: Whole, draw: _Random) -> _Dust:
     """Attenuation of H-alpha set by the mass; the stars' is lower by eta.
 
     Starbursts have 0.6 mag more (assumed: they are the infrared-bright end); quiescent galaxies a half-normal A_V of
-    sigma 0.25 mag (Belli et al. 2019, ApJ 874, 17: medians of 0.1-0.4). The less dust, the steeper its curve (Salim et al. 2018, ApJ 859, 11).
+    sigma 0.25 mag (Belli et al. 2019, ApJ 874, 17: medians of 0.1-0.4). The less dust, the steeper its curve (Salim
+    et al. 2018, ApJ 859, 11).
     """
     halpha = draw.normal(relations.halpha_attenuation(whole.log_mass), relations.HALPHA_ATTENUATION_SCATTER)
     eta = draw.flat(np.where(whole.quiescent, 1.0, 1.5), np.where(whole.quiescent, 2.0, 2.5))

@@ -45,7 +45,8 @@ SLOPE, SLOPE_SCATTER = -0.44, 0.3
 AJ 121, 2308)."""
 
 RED_SLOPE = -0.78
-"""The same beyond `BREAK`: the near-infrared composite of Glikman et al. (2006, ApJ 640, 579) at 5700-10850 A. The -2.45
+"""The same beyond `BREAK`: the near-infrared composite of Glikman et al. (2006, ApJ 640, 579) at 5700-10850 A. The
+-2.45
 of the SDSS composite there is in part light of host galaxies (Vanden Berk et al. 2001, sec. 4.1)."""
 
 BREAK = 5000.0

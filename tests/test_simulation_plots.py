@@ -142,7 +142,7 @@ def _scaled(arm: ArmSpectra, factor: float) -> ArmSpectra:
 
 def test_the_title_tells_the_truth_it_is_given() -> None:
     truth = {"redshift": [1.23456], "log_stellar_mass": [10.5], "exposure_s": [28800.0], "log_sfr": [np.nan]}
-    truth |= {"m_h_total": [20.0], "m_h": [22.345], "snr": [1.234]}
+    truth |= {"m_h_total": [20.0], "m_h": [22.347], "snr": [1.234]}
     assert truth_title(truth, 0) == "z = 1.2346   m_h = 22.35   log M = 10.50   8 h   S/N = 1.2"
 
 

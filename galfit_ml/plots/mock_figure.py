@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 MARKED: tuple[str, ...] = (
-    r"Ly$\alpha$",
-    "Mg II",
-    "[O II]",
-    r"H$\beta$",
-    "[O III]",
     r"H$\alpha$ [N II]",
+    "[O III]",
+    "[O II]",
+    r"Ly$\alpha$",
+    r"H$\beta$",
+    "Mg II",
     "[S III]",
     r"Pa$\beta$",
+    "Ca K",
+    "Mg b",
+    "Ca II",
+    "Na D",
 )
-MARKED += ("Ca K", "Ca H", "Mg b", "Na D")
-"""Lines that are named, of `FEATURES`."""
+"""Lines that are named, of `FEATURES`; where there is no room for all, the first ones."""
+
+LABEL_WIDTH = 0.3
+"""Inches."""
 
 BINS = 500
 """Averages across a panel of full width."""
@@ -254,18 +260,19 @@ def _draw(axes: Axes, panel: MockPanel, bins: int, limits: tuple[float, float] |
 
 
 def _mark(axes: Axes, panel: MockPanel) -> None:
-    """Name the lines that fall into an arm, those that are too close to the one before left out."""
-    assert panel.redshift is not None
-    low, high = axes.get_xlim()
+    """Name the lines that fall into an arm, as far as there is room."""
     frame = axes.get_xaxis_transform()
-    last = -np.inf
-    for feature, wave in sorted(_inside(panel), key=lambda pair: pair[1]):
+    low, high = axes.get_xlim()
+    figure_width = axes.figure.get_figure(root=True).get_figwidth()
+    gap = LABEL_WIDTH * (high - low) / (axes.get_position().width * figure_width)
+    taken: list[float] = []
+    for feature, wave in sorted(_inside(panel), key=lambda pair: MARKED.index(pair[0].label)):
         axes.plot([wave, wave], [0.0, 0.82], transform=frame, color=DATA, linewidth=0.5, alpha=0.3, zorder=0.5)
-        if wave - last < 0.035 * (high - low):
+        if any(abs(wave - other) < gap for other in taken):
             continue
-        style = "normal" if feature.emission else "italic"
-        axes.text(wave, 0.86, feature.label, transform=frame, ha="center", fontsize=7, style=style, color=DATA)
-        last = wave
+        taken.append(wave)
+        style: dict[str, Any] = {"fontsize": 7, "style": "normal" if feature.emission else "italic", "color": DATA}
+        axes.text(wave, 0.87, feature.label, transform=frame, ha="center", clip_on=True, **style)
 
 
 def _inside(panel: MockPanel) -> list[tuple[Feature, float]]:

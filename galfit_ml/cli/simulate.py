@@ -82,7 +82,7 @@ def run(chosen: argparse.Namespace) -> int:
         with shown_progress() as step:
             write_mock(plan, paths.mock, lambda k: _chunks(settings, k), overwrite=chosen.overwrite, step=step)
     except (KeyboardInterrupt, OSError):
-        _tell_how_to_go_on(paths)
+        _tell_how_to_go_on(plan, paths)
         raise
     tell(f"wrote {paths.mock} ({plan.n} spectra) and {paths.truth}")
     _copy_truth(chosen, paths)
@@ -171,14 +171,15 @@ def _chunks(settings: SurveySettings, start: int) -> Iterator[MockSurvey]:
     return make_chunks(settings, start=start)
 
 
-def _tell_how_to_go_on(paths: MockPaths) -> None:
+def _tell_how_to_go_on(plan: MockPlan, paths: MockPaths) -> None:
     from galfit_ml.mock_files.journal import Journal
 
     journal = Journal.read(paths.journal)
-    if journal is not None and paths.mock_partial.exists():
+    if journal is not None and journal.finished and paths.mock_partial.exists():
+        done = plan.rows(journal.finished - 1).stop
         tell(
-            f"galfit-ml: {journal.finished} chunks are kept in {paths.mock_partial}. Type the same command again to go "
-            "on; to give up, delete it and the files beside it that end in .partial and .progress."
+            f"galfit-ml: {done} of {plan.n} spectra are kept in {paths.mock_partial}. Type the same command again to "
+            "go on; to give up, delete it and the files beside it that end in .partial and .progress."
         )
 
 

@@ -66,7 +66,7 @@ class Survey:
     def log_wavelength(self) -> Floats:
         """[n_pix] log10 of the pixels."""
         low, high = self.log_range
-        return low + STEP * np.arange(round((high - low) / STEP) + 1)
+        return np.asarray(low + STEP * np.arange(round((high - low) / STEP) + 1), dtype=np.float64)
 
 
 _COMMON = (

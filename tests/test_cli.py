@@ -290,6 +290,14 @@ def test_the_version_and_the_module_form() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, f"galfit-ml {__version__}")
 
 
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = [sys.executable, "-m", "galfit_ml", "instruments", "moons-lr"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as running:
+        running.stdout.close()
+        told = running.stderr.read()
+        assert (running.wait(), told) == (141, b"")
+
+
 def test_the_grid_is_not_built_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "grid.npz"
     out.write_text("precious")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from instrument_files import write_small
-from mock_makers import TOY, fake_chunk, toy_plan
+from mock_makers import TOY, FakeSurvey, fake_chunk, toy_plan
 
 from galfit_ml.cli.instruments import sky_shown
 from galfit_ml.instruments import Instrument, get_instrument, shipped_instruments
 from galfit_ml.plots.etc_figure import etc_figure, running_median
 from galfit_ml.plots.instrument_figure import instrument_figure
-from galfit_ml.plots.mock_figure import MockPanel, gallery, mock_figure, truth_title
+from galfit_ml.plots.mock_figure import MockPanel, gallery, mock_figure, survey_gallery, truth_title
 from galfit_ml.simulate import signal_to_noise
 from galfit_ml.simulate.etc import Depth
 from galfit_ml.spectra import ArmSpectra
@@ -129,11 +129,31 @@ def test_the_gallery_shares_the_scale_within_a_row(panel: MockPanel) -> None:
     figure = gallery([[panel, loud], [panel, panel]], ["H = 20", "H = 22"], ["1 h", "8 h"], "spiral")
     one, two, three, _ = figure.axes[:4]
     assert one.get_ylim() == two.get_ylim() != three.get_ylim()
-    assert one.get_ylabel() == "H = 20"
+    assert {"H = 20", "H = 22", "spiral"} <= {text.get_text() for text in figure.texts}
     assert png(figure).startswith(b"\x89PNG")
     for bad in ([[panel], [panel, loud]], []):
         with pytest.raises(ValueError, match="rows of the same length"):
             gallery(bad, ["a", "b"], ["1 h"])
+
+
+def test_a_gallery_shows_one_galaxy_per_row_with_every_exposure() -> None:
+    chunk = fake_chunk(toy_plan(n=6, chunk=6), 0)
+    truth = {
+        "class": np.array(["early", "spiral", "spiral", "early", "spiral", "spiral"]),
+        "galaxy_id": np.array([0, 1, 2, 0, 1, 2]),
+        "exposure_s": np.array([3600.0] * 3 + [28800.0] * 3),
+        "m_r": np.array([20.0, 20.1, 22.2] * 2),
+        "redshift": np.full(6, 0.1),
+    }
+    survey = FakeSurvey(chunk.batch, truth, chunk.clean, chunk.white_ivar, chunk.mask)
+    figure = survey_gallery(survey, "spiral", (20, 22), (3600.0, 28800.0), "toy")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == [f"spiral   z = 0.1000   r = {m} AB   {t}" for m in ("20.10", "22.20") for t in ("1 h", "8 h")]
+    same = mock_figure([MockPanel.of(survey.batch, truth, 5, survey.clean)])
+    wide, narrow = (f.axes[i].lines[0].get_ydata() for f, i in ((same, 0), (figure, 3)))
+    assert np.nanmean(narrow) == pytest.approx(np.nanmean(wide), rel=0.03)
+    with pytest.raises(ValueError, match="no galaxy of class 'star'"):
+        survey_gallery(survey, "star", (20,), (3600.0,))
 
 
 def _scaled(arm: ArmSpectra, factor: float) -> ArmSpectra:
@@ -143,7 +163,7 @@ def _scaled(arm: ArmSpectra, factor: float) -> ArmSpectra:
 def test_the_title_tells_the_truth_it_is_given() -> None:
     truth = {"redshift": [1.23456], "log_stellar_mass": [10.5], "exposure_s": [28800.0], "log_sfr": [np.nan]}
     truth |= {"m_h_total": [20.0], "m_h": [22.347], "snr": [1.234]}
-    assert truth_title(truth, 0) == "z = 1.2346   m_h = 22.35   log M = 10.50   8 h   S/N = 1.2"
+    assert truth_title(truth, 0) == "z = 1.2346   H = 22.35 AB   log M = 10.50   8 h   S/N = 1.2"
 
 
 def test_the_toy_has_three_kinds_of_pixels() -> None:

@@ -1,12 +1,14 @@
 """`galfit-ml`: the command line.
 
 Exit status: 0 when every spectrum has a result, 1 when some have none (each named on standard error), 2 for wrong
-usage, 130 after Ctrl-C. Results go to standard output, everything else to standard error.
+usage, 130 after Ctrl-C, 141 when nobody reads the output. Results go to standard output, everything else to standard
+error.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     chosen = _parser().parse_args(arguments)
     try:
-        return int(chosen.run(chosen))
+        status = int(chosen.run(chosen))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as in `galfit-ml instruments | head -3`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (GalfitMLError, OSError) as error:
         tell(f"galfit-ml: error: {error}")
         return 2

@@ -51,7 +51,9 @@ def _figure(instrument: Instrument, depth: Depth, sky: Sequence[SkyShown], title
     if sky:
         _draw_sky(axes[2], sky)
     for panel in axes:
-        panel.minorticks_on()
+        panel.yaxis.set_label_coords(-0.052, 0.5)
+        if panel.get_yscale() == "linear":
+            panel.minorticks_on()
         panel.tick_params(which="both", direction="in", labelsize=9, right=True)
         panel.grid(True, which="major", color=FAINT, alpha=0.35, linewidth=0.5)
         panel.set_axisbelow(True)
@@ -116,7 +118,7 @@ def running_median(values: Floats, window: int = SMOOTH) -> Floats:
 
 
 def _draw_limits(axes: Axes, arms: Sequence[_ArmShown]) -> None:
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     for arm in arms:
         axes.plot(arm.wavelength, arm.limit, color=arm.colour, linewidth=0.5)
@@ -124,8 +126,9 @@ def _draw_limits(axes: Axes, arms: Sequence[_ArmShown]) -> None:
     axes.set_yscale("log")
     if finite.size:
         axes.set_ylim(0.7 * finite.min(), 1.5 * float(np.percentile(finite, 98)))
-    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        which(LogFormatter(minor_thresholds=(2, 0.6)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("5$\\sigma$ line limit\n[$10^{-17}$ erg s$^{-1}$ cm$^{-2}$]", fontsize=9)
 
 

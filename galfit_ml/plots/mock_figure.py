@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from galfit_ml.simulate.surveys import MockSurvey
+
 Floats = NDArray[np.float64]
 
 MARKED: tuple[str, ...] = (
@@ -38,6 +40,8 @@ MARKED: tuple[str, ...] = (
 
 LABEL_WIDTH = 0.3
 """Inches."""
+
+EXPLANATION = "colours: simulated data, averaged      black: without noise      grey: reported ±1σ of the averages"
 
 BINS = 500
 """Averages across a panel of full width."""
@@ -94,14 +98,14 @@ def truth_title(truth: Mapping[str, Any], index: int) -> str:
         if isinstance(value, str):
             words.append(str(value))
         elif np.isfinite(value):
-            words.append(_hours(float(value)) if name == "exposure_s" else text.format(float(value), column))
+            words.append(_hours(float(value)) if name == "exposure_s" else text.format(float(value), _band(column)))
     return "   ".join(words)
 
 
 _TOLD = {
     "class": "",
     "redshift": "z = {:.4f}",
-    "m_": "{1} = {0:.2f}",
+    "m_": "{1} = {0:.2f} AB",
     "log_stellar_mass": "log M = {:.2f}",
     "log_sfr": "log SFR = {:.2f}",
     "exposure_s": "",
@@ -114,6 +118,12 @@ def _magnitude_column(truth: Mapping[str, Any]) -> str:
     """The column of the magnitude in the instrument's band: m_h, m_r, ..."""
     named = [name for name in _columns(truth) if name.startswith("m_") and not name.endswith("_total")]
     return named[0] if named else ""
+
+
+def _band(column: str) -> str:
+    """Name of the band of a column of magnitudes: near-infrared ones in capitals."""
+    name = column.removeprefix("m_")
+    return name.upper() if name in {"y", "j", "h", "k"} else name
 
 
 def _hours(seconds: float) -> str:
@@ -157,36 +167,45 @@ def _stack(panels: Sequence[MockPanel], title: str) -> Figure:
     axes[-1].set_xlabel(r"observed wavelength, vacuum  [$\mathrm{\AA}$]", fontsize=9)
     figure.supylabel(rf"$f_\lambda$  [{FLUX_UNIT}]", fontsize=9, x=0.012)
     plain_text(figure, 0.075, 1 - 0.12 / height, title, fontsize=11, weight="bold", va="top")
+    _explain(figure, 0.985)
     return figure
 
 
 def _grid(rows: Sequence[Sequence[MockPanel]], labels: Sequence[str], heads: Sequence[str], title: str) -> Figure:
     n, m = len(rows), len(rows[0])
-    height, width = 1.15 + 1.9 * n, 6.0 * m + 0.6
+    height, width = 1.15 + 1.9 * n, 6.0 * m + 0.9
     figure = new_figure(width, height)
     axes = figure.subplots(n, m, squeeze=False, sharex=True)
     top = 1 - 0.78 / height
-    figure.subplots_adjust(
-        left=0.82 / width, right=1 - 0.12 / width, top=top, bottom=0.5 / height, hspace=0.3, wspace=0.11
-    )
+    left, right = 1.1 / width, 1 - 0.28 / width
+    figure.subplots_adjust(left=left, right=right, top=top, bottom=0.5 / height, hspace=0.3, wspace=0.11)
     for row, places, label in zip(rows, axes, labels, strict=True):
         limits = _shared_limits(row)
         for panel, place in zip(row, places, strict=True):
             _draw(place, panel, BINS // 2, limits)
             place.set_title(panel.title, fontsize=7.5, loc="left", pad=2.5, color=DATA, parse_math=False)
-        places[0].set_ylabel(label, fontsize=10, weight="bold", labelpad=16)
+        box = places[0].get_position()
+        middle = 0.5 * (box.y0 + box.y1)
+        figure.text(0.2 / width, middle, label, fontsize=11, weight="bold", rotation=90, ha="center", va="center")
     for place, head in zip(axes[0], heads, strict=True):
         place.annotate(head, (0.5, 1.0), (0, 17), "axes fraction", "offset points", ha="center", weight="bold")
     for place in axes[-1]:
         place.set_xlabel(r"observed wavelength, vacuum  [$\mathrm{\AA}$]", fontsize=9)
-    figure.supylabel(rf"$f_\lambda$  [{FLUX_UNIT}]", fontsize=9, x=0.42 / width)
-    plain_text(figure, 0.82 / width, 1 - 0.12 / height, title, fontsize=12, weight="bold", va="top")
+    figure.supylabel(rf"$f_\lambda$  [{FLUX_UNIT}]", fontsize=9, x=0.4 / width)
+    plain_text(figure, left, 1 - 0.12 / height, title, fontsize=12, weight="bold", va="top")
+    _explain(figure, right)
     return figure
+
+
+def _explain(figure: Figure, right: float) -> None:
+    """What the colours are, in the upper right corner."""
+    place = 1 - 0.14 / figure.get_figheight()
+    plain_text(figure, right, place, EXPLANATION, fontsize=8, color=DATA, ha="right", va="top")
 
 
 @dataclass(frozen=True, eq=False)
 class _Binned:
-    """Averages of one arm, [n_bin] each: wavelength, inverse-variance mean flux, its error, noiseless flux."""
+    """Averages of one arm, [n_bin] each: wavelength, flux weighted by inverse variance, its error, noiseless flux."""
 
     wavelength: Floats
     flux: Floats
@@ -201,7 +220,8 @@ def _binned(arm: ArmSpectra, noiseless: Floats | None, size: int) -> _Binned:
     flux = arm.flux[0, :whole].reshape(shape)
     total = weight.sum(axis=1)
     some = np.where(total > 0, total, np.nan)
-    clean = None if noiseless is None else noiseless[:whole].reshape(shape).mean(axis=1)
+    # the same weights: a strong line in noisy pixels is as weak in the one average as in the other
+    clean = None if noiseless is None else (weight * noiseless[:whole].reshape(shape)).sum(axis=1) / some
     wavelength = arm.grid.centres[:whole].reshape(shape).mean(axis=1)
     return _Binned(wavelength, (weight * flux).sum(axis=1) / some, some**-0.5, clean)
 
@@ -227,8 +247,8 @@ def _limits(panel: MockPanel, bins: int) -> tuple[float, float]:
     low, high = np.percentile(data, [2.0, 99.0])
     if panel.noiseless is not None:
         clean = np.concatenate([arm.noiseless for arm in binned if arm.noiseless is not None])
-        high = max(high, min(float(clean.max()), 4.0 * float(high)))
-        low = min(low, 0.0, float(clean.min()))
+        high = max(high, min(float(np.nanmax(clean)), 4.0 * float(high)))
+        low = min(low, 0.0, float(np.nanmin(clean)))
     span = float(high - min(low, 0.0)) or 1.0
     return float(min(low, 0.0)) - 0.06 * span, float(high) + 0.32 * span
 
@@ -283,3 +303,34 @@ def _inside(panel: MockPanel) -> list[tuple[Feature, float]]:
         if feature.label in MARKED and any(a.grid.edges[0] < wave < a.grid.edges[-1] for a in panel.arms):
             found.append((feature, wave))
     return found
+
+
+def survey_gallery(
+    survey: MockSurvey, kind: str, magnitudes: Sequence[float], exposures: Sequence[float], title: str = ""
+) -> Figure:
+    """Galaxies of one class by brightness (rows) and exposure time (columns): the same galaxy along each row.
+
+    Args:
+        survey: in which every galaxy was observed with each exposure.
+        kind: class of the galaxies, as the truth table has it.
+        magnitudes: in the instrument's band; the galaxy that comes nearest is shown.
+        exposures: s.
+        title: of the figure.
+
+    Raises:
+        ValueError: the survey has no such galaxy or exposure.
+    """
+    rows = [[_nearest(survey, kind, magnitude, time) for time in exposures] for magnitude in magnitudes]
+    panels = [[MockPanel.of(survey.batch, survey.truth, index, survey.clean) for index in row] for row in rows]
+    band = _band(_magnitude_column(survey.truth))
+    return gallery(panels, [f"{band} = {m:g}" for m in magnitudes], [_hours(time) for time in exposures], title)
+
+
+def _nearest(survey: MockSurvey, kind: str, magnitude: float, exposure: float) -> int:
+    truth = survey.truth
+    usable = (truth["class"] == kind) & (truth["exposure_s"] == exposure)
+    if not usable.any():
+        raise ValueError(f"The survey has no galaxy of class {kind!r} with an exposure of {exposure:g} s.")
+    distance = np.where(usable, np.abs(truth[_magnitude_column(truth)] - magnitude), np.inf)
+    same = np.flatnonzero(distance <= distance.min() + 1e-6)
+    return int(same[np.argmin(truth["galaxy_id"][same])])

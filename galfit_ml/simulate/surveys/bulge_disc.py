@@ -25,9 +25,9 @@ LOG_SSFR_RANGE = (-13.0, -8.02)
 SOLAR_OXYGEN = 8.71
 """12 + log O/H of the shipped nebular grid at Z_sun."""
 
-QUIESCENT_OFFSET, QUIESCENT_SCATTER = -1.9, 0.45
-"""dex: SFR of quiescent galaxies over that of the main sequence; stacks give at most 1/20 to 1/40 (Fumagalli et al.
-2014, ApJ 796, 35). Cut at -1.2."""
+QUIESCENT_OFFSET, QUIESCENT_SCATTER, QUIESCENT_MOST = -2.4, 0.5, -1.3
+"""dex: SFR of quiescent galaxies over that of the main sequence, mean, scatter and upper limit. Stacks in the infrared
+give at most 1/20 to 1/40 (Fumagalli et al. 2014, ApJ 796, 35); the mean, 10^-11.6 per year at z = 0.8, is assumed."""
 
 HALPHA_OVER_V = 0.82
 """A(H-alpha) / A_V of Calzetti's curve."""
@@ -86,7 +86,7 @@ def draw_whole(
     starburst = ~quiescent & (rng.random(draw.n) < relations.STARBURST_FRACTION)
     sequence = relations.main_sequence(log_mass, age / 1e9)
     active = draw.normal(0.0, relations.MAIN_SEQUENCE_SCATTER) + relations.STARBURST_BOOST * starburst
-    passive = np.minimum(draw.normal(QUIESCENT_OFFSET, QUIESCENT_SCATTER), -1.2)
+    passive = np.minimum(draw.normal(QUIESCENT_OFFSET, QUIESCENT_SCATTER), QUIESCENT_MOST)
     above = np.where(quiescent, passive, active)
     return Whole(
         redshift=redshift,
@@ -187,8 +187,10 @@ def _metals(whole: Whole, draw: _Random) -> _Metals:
     oxygen = relations.gas_metallicity(whole.log_mass, whole.redshift, whole.above_sequence)
     gas = draw.normal(oxygen - SOLAR_OXYGEN, relations.GAS_METALLICITY_SCATTER)
     stars = relations.stellar_metallicity(whole.log_mass, whole.redshift, whole.quiescent)
-    # The prior's relation with half its scatter; it rises with sSFR (Kaasinen et al. 2018, MNRAS 477, 5568).
-    ionisation = draw.normal(-3.0 - 0.5 * gas + 0.2 * np.clip(whole.above_sequence, -1.0, 1.0), 0.2)
+    # The prior's relation with half its scatter; it rises with sSFR (Kaasinen et al. 2018, MNRAS 477, 5568) and to -2.8
+    # at z = 2.3 (Strom et al. 2018, ApJ 868, 117).
+    usual = -3.0 - 0.5 * gas + 0.2 * np.clip(whole.above_sequence, -1.0, 1.0) + 0.15 * (whole.redshift - 1.5)
+    ionisation = draw.normal(usual, 0.2)
     return _Metals(draw.normal(stars, relations.STELLAR_METALLICITY_SCATTER), gas, ionisation)
 
 
@@ -235,7 +237,10 @@ def _bulge_own(whole: Whole, metals: _Metals, dust: _Dust, draw: _Random) -> dic
 
 
 def _disc_own(whole: Whole, metals: _Metals, dust: _Dust, draw: _Random) -> dict[str, Floats]:
-    """Parameters of the disc: rotation seen at a random inclination, metals 0.1 dex below the mean, no AGN."""
+    """Parameters of the disc: rotation seen at a random inclination, metals 0.1 dex below the mean, no AGN.
+
+    Stars slower than 40 km/s get 40 km/s, where the range of the parameter ends: the library resolves 65 km/s.
+    """
     sine2 = 1 - draw.rng.random(draw.n) ** 2
     sigma = relations.disc_dispersion(whole.log_mass) * np.sqrt((sine2 + 0.3) / (2 / 3 + 0.3))
     sigma = sigma * 10 ** draw.normal(0.0, 0.1)

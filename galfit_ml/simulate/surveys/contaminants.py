@@ -104,6 +104,9 @@ class Contaminants:
     def put_into(self, sample: Sample, rng: np.random.Generator) -> Contaminated:
         """The sample with contaminants; the galaxies that stay are the same as without."""
         n = len(sample)
+        if not any(self.shares.values()):
+            none = np.full(n, np.nan)
+            return Contaminated(sample, np.zeros(n, dtype=bool), none, none)
         kind = self._draw_kinds(n, rng)
         star = rng.integers(len(StarTemplates.load().temperature), size=n)
         velocity = STAR_VELOCITY * rng.standard_normal(n)

@@ -36,9 +36,14 @@ class MassDraws:
         cells = []
         for function, quiescent in ((STAR_FORMING, False), (QUIESCENT, True)):
             inside = selectable(z[:, None], mass, quiescent)
-            cells.append(np.where(inside, function.density(mass, z[:, None]) * volume[:, None], 0.0))
+            cells.append(np.where(inside, function.density(mass, z[:, None]) * volume[:, None] * MASS_STEP, 0.0))
         self._shape = (2, len(z), len(mass))
         self._cumulative = np.cumsum(np.stack(cells).ravel())
+
+    @property
+    def on_the_sky(self) -> float:
+        """Galaxies on the whole sky among which is drawn."""
+        return float(self._cumulative[-1])
 
     def __call__(self, n: int, rng: np.random.Generator) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """n redshifts, log10 masses (M_sun) and whether each galaxy is quiescent."""

@@ -48,6 +48,8 @@ class MockSurvey:
 
 def joined(surveys: Sequence[MockSurvey]) -> MockSurvey:
     """Mock surveys of one instrument, one after the other."""
+    if len(surveys) == 1:
+        return surveys[0]
     return MockSurvey(
         _joined_batches([s.batch for s in surveys]),
         {name: np.concatenate([s.truth[name] for s in surveys]) for name in surveys[0].truth},

@@ -1,8 +1,9 @@
-"""Mock surveys beside what is published about galaxies: mass function, main sequence, quenched fraction,
-mass-metallicity,
-D4000-H-delta, BPT; and what the mock spectra look like.
+"""The survey `moonrise` beside what is published about galaxies, in plots.
 
-    python -m benchmarks.survey_checks [--n 3000] [--seed 1] [--images docs/images]
+Mass function, main sequence, quenched fraction, mass-metallicity relations, D4000 and H-delta, BPT diagram, and what
+the survey consists of.
+
+    python -m benchmarks.survey_checks [--n 8000] [--seed 1] [--images docs/images] [--cache FOLDER]
 
 The truth of `survey("moons-lr", n, "moonrise")` is kept in the folder given with --cache, so that plots can be made
 again.
@@ -11,6 +12,7 @@ again.
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from galfit_ml.simulate.cosmology import Cosmology
@@ -29,15 +30,15 @@ from galfit_ml.simulate.surveys import scaling_relations as relations
 
 Truth = dict[str, NDArray[Any]]
 
-MUZZIN_MIDDLE = np.array([0.75, 1.25, 1.75, 2.25])
 MUZZIN = {
     "star-forming": [(10.78, 12.71, -1.26), (10.76, 8.87, -1.21), (10.85, 5.68, -1.16), (10.80, 3.72, -0.53)],
     "quiescent": [(10.84, 14.55, -0.36), (10.73, 8.81, -0.17), (10.67, 4.15, 0.03), (10.87, 1.02, -0.71)],
 }
-"""Muzzin et al. (2013, ApJ 777, 18, table 1), Kroupa: log M*, phi* (1e-4 Mpc^-3), alpha of single Schechter
-functions."""
+"""Muzzin et al. (2013, ApJ 777, 18, table 1), Kroupa, 0.5 < z < 1, 1 - 1.5, 1.5 - 2, 2 - 2.5: log M*, phi*
+(1e-4 Mpc^-3) and alpha of single Schechter functions."""
 
 Z_BINS = [(0.7, 1.0), (1.0, 1.5), (1.5, 2.0), (2.0, 2.5)]
+MASS_LABEL = r"$\log_{10} M_\star/M_\odot$"
 COLOURS = {"star-forming": "#1f6fb4", "quiescent": "#c23b22", "starburst": "#7b3fa0"}
 
 BREAK_LOCUS = np.array([1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9])
@@ -75,18 +76,19 @@ def is_quiescent(truth: Truth) -> NDArray[np.bool_]:
     return np.asarray(truth["class"] == "quiescent")
 
 
-def complete_above(truth: Truth, low: float, high: float, quiescent: bool) -> float:
-    """log10 mass above which the magnitude limit of 24.5 takes less than 2 % of a class in a redshift bin.
+def complete(truth: Truth, low: float, high: float, quiescent: bool, edges: NDArray[Any]) -> NDArray[np.bool_]:
+    """Bins of log10 mass of which the limits in magnitude, 20 and 24.5, take hardly anything.
 
-    Of galaxies of at least a mass M, the 98th percentile of m + 2.5 log10 mass says how faint they can be.
+    At least 90 % of a bin's galaxies lie 0.3 mag within the faint limit, and 90 % within the bright one by 0.15 mag.
     """
     rows = (truth["redshift"] > low) & (truth["redshift"] < high) & (is_quiescent(truth) == quiescent)
     mass, magnitude = whole_mass(truth)[rows], truth["m_h_total"][rows]
-    for edge in np.arange(9.0, 12.0, 0.1):
-        near = (mass >= edge) & (mass < edge + 0.3)
-        if near.sum() >= 12 and np.percentile(magnitude[near], 98) < 24.3:
-            return float(edge)
-    return 12.0
+    out = []
+    for left, right in pairwise(edges.tolist()):
+        own = magnitude[(mass >= left) & (mass < right)]
+        enough = len(own) >= 5
+        out.append(enough and np.percentile(own, 90) < 24.2 and np.percentile(own, 10) > 20.15)
+    return np.array(out)
 
 
 def density(truth: Truth, low: float, high: float, quiescent: bool, edges: NDArray[Any]) -> tuple[Any, Any]:
@@ -106,7 +108,7 @@ def sky_fraction(truth: Truth) -> float:
     for low, high in Z_BINS:
         volume = np.diff(masses.comoving_volume(np.array([low, high])))[0]
         for quiescent, function in ((False, masses.STAR_FORMING), (True, masses.QUIESCENT)):
-            use = edges[:-1] >= complete_above(truth, low, high, quiescent)
+            use = complete(truth, low, high, quiescent, edges)
             counts, _ = density(truth, low, high, quiescent, edges)
             seen += float((counts * np.diff(edges) * volume)[use].sum())
             expected += float((function.density(middle, 0.5 * (low + high)) * np.diff(edges) * volume)[use].sum())
@@ -117,7 +119,7 @@ def plot_mass_function(truth: Truth, path: Path) -> None:
     edges = np.arange(9.0, 12.01, 0.25)
     middle, fine = 0.5 * (edges[1:] + edges[:-1]), np.linspace(8.8, 12.0, 200)
     fraction = sky_fraction(truth)
-    figure, axes = plt.subplots(1, 4, figsize=(15, 4.2), sharey=True)
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3.4), sharey=True)
     for axis, (low, high), i in zip(axes, Z_BINS, range(4), strict=True):
         for kind, function in (("star-forming", masses.STAR_FORMING), ("quiescent", masses.QUIESCENT)):
             quiescent = kind == "quiescent"
@@ -126,7 +128,7 @@ def plot_mass_function(truth: Truth, path: Path) -> None:
             )
             axis.plot(fine, schechter(fine, *MUZZIN[kind][i]), "--", color=COLOURS[kind], lw=1, label="Muzzin+13")
             value, error = density(truth, low, high, quiescent, edges)
-            use = (edges[:-1] >= complete_above(truth, low, high, quiescent)) & (value > 0)
+            use = complete(truth, low, high, quiescent, edges)
             axis.errorbar(
                 middle[use],
                 value[use] / fraction,
@@ -140,16 +142,17 @@ def plot_mass_function(truth: Truth, path: Path) -> None:
             yscale="log",
             ylim=(1e-6, 2e-2),
             xlim=(8.8, 12),
+            xticks=(9, 10, 11),
             title=f"{low} < z < {high}",
-            xlabel=r"$\log M_\star/M_\odot$",
+            xlabel=MASS_LABEL,
         )
-    axes[0].set_ylabel(r"Mpc$^{-3}$ dex$^{-1}$")
+    axes[0].set_ylabel(r"$\Phi$ [Mpc$^{-3}$ dex$^{-1}$]")
     axes[0].legend(fontsize=7)
     _save(figure, path)
 
 
 def plot_quenched(truth: Truth, path: Path) -> None:
-    figure, axes = plt.subplots(1, 4, figsize=(15, 3.8), sharey=True)
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), sharey=True)
     edges, fine = np.arange(9.0, 12.01, 0.25), np.linspace(8.8, 12, 200)
     for axis, (low, high), i in zip(axes, Z_BINS, range(4), strict=True):
         axis.plot(fine, masses.quenched_fraction(fine, 0.5 * (low + high)), "k", label="Tomczak+14")
@@ -157,7 +160,7 @@ def plot_quenched(truth: Truth, path: Path) -> None:
         axis.plot(fine, red / (red + blue), "k--", lw=1, label="Muzzin+13")
         middle, value, error = quenched(truth, low, high, edges)
         axis.errorbar(middle, value, error, fmt="o", color=COLOURS["quiescent"], label="mocks, complete masses")
-        axis.set(title=f"{low} < z < {high}", xlabel=r"$\log M_\star/M_\odot$", ylim=(0, 1))
+        axis.set(title=f"{low} < z < {high}", xlabel=MASS_LABEL, ylim=(0, 1), xticks=(9, 10, 11, 12))
     axes[0].set_ylabel("quiescent fraction")
     axes[0].legend(fontsize=8)
     _save(figure, path)
@@ -165,12 +168,12 @@ def plot_quenched(truth: Truth, path: Path) -> None:
 
 def quenched(truth: Truth, low: float, high: float, edges: NDArray[Any]) -> tuple[Any, Any, Any]:
     """Mass, quiescent fraction and its error in bins in which both classes are complete and ten galaxies lie."""
-    limit = max(complete_above(truth, low, high, kind) for kind in (False, True))
+    both = complete(truth, low, high, False, edges) & complete(truth, low, high, True, edges)
     rows = (truth["redshift"] > low) & (truth["redshift"] < high)
     mass = whole_mass(truth)[rows]
     every = np.histogram(mass, edges)[0]
     red = np.histogram(mass[is_quiescent(truth)[rows]], edges)[0]
-    use = (edges[:-1] >= limit) & (every >= 10)
+    use = both & (every >= 10)
     share = red[use] / every[use]
     # Wilson's width keeps bins of 0 and 1 from having no error.
     error = np.sqrt(share * (1 - share) / every[use] + 0.25 / every[use] ** 2)
@@ -184,7 +187,7 @@ def age_gyr(redshift: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def plot_main_sequence(truth: Truth, path: Path) -> None:
-    figure, axes = plt.subplots(1, 4, figsize=(15, 4), sharey=True)
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3.4), sharey=True)
     fine = np.linspace(8.5, 12, 100)
     for axis, (low, high) in zip(axes, Z_BINS, strict=True):
         rows = (truth["redshift"] > low) & (truth["redshift"] < high)
@@ -194,14 +197,14 @@ def plot_main_sequence(truth: Truth, path: Path) -> None:
         time = age_gyr(np.full(len(fine), 0.5 * (low + high)))
         axis.plot(fine, relations.main_sequence(fine, time), "k", label="Popesso+23")
         axis.plot(fine, relations.main_sequence_speagle(fine, time), "k--", lw=1, label="Speagle+14")
-        axis.set(title=f"{low} < z < {high}", xlabel=r"$\log M_\star/M_\odot$", xlim=(8.5, 12), ylim=(-3, 3.3))
+        axis.set(title=f"{low} < z < {high}", xlabel=MASS_LABEL, xlim=(8.4, 12), ylim=(-3, 3.3), xticks=(9, 10, 11))
     axes[0].set_ylabel(r"$\log$ SFR [$M_\odot$/yr]")
     axes[0].legend(fontsize=7, markerscale=4)
     _save(figure, path)
 
 
 def plot_metallicity(truth: Truth, path: Path) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.2))
     fine = np.linspace(8.5, 11.8, 100)
     active = ~is_quiescent(truth)
     shown = axes[0].scatter(
@@ -212,14 +215,14 @@ def plot_metallicity(truth: Truth, path: Path) -> None:
         axes[0].plot(fine, relations.gas_metallicity(fine, z), "k", ls=style, label=f"z = {z}")
     axes[0].plot(fine, 8.51 + 0.30 * (fine - 10), "r", lw=2, label="Sanders+21, z = 2.3")
     axes[0].plot(fine, _zahid(fine, 0.8), color="orange", label="Zahid+14 - 0.3 dex, z = 0.8")
-    axes[0].set(ylim=(7.7, 9.2), xlabel=r"$\log M_\star/M_\odot$", ylabel="12 + log O/H (gas, star-forming)")
+    axes[0].set(ylim=(7.7, 9.2), xlabel=MASS_LABEL, ylabel="12 + log O/H (gas, star-forming)")
     axes[0].legend(fontsize=8)
     for kind, colour in COLOURS.items():
         own = truth["class"] == kind
         axes[1].plot(truth["log_stellar_mass"][own], truth["log_metallicity"][own], ".", ms=2, color=colour, label=kind)
     axes[1].plot(fine, relations.stellar_metallicity(fine, 0.0, True), "k", label="Gallazzi+05, z = 0.1")
     axes[1].plot(fine, -0.81 + 0.32 * (fine - 10), "k--", label="Kashino+22, z = 1.6-3")
-    axes[1].set(xlabel=r"$\log M_\star/M_\odot$", ylabel=r"$\log Z_\star/Z_\odot$", ylim=(-1.8, 0.5))
+    axes[1].set(xlabel=MASS_LABEL, ylabel=r"$\log Z_\star/Z_\odot$", ylim=(-1.8, 0.5))
     axes[1].legend(fontsize=8, markerscale=4)
     _save(figure, path)
 
@@ -235,7 +238,7 @@ def oxygen(truth: Truth) -> NDArray[np.float64]:
 
 
 def plot_break(truth: Truth, path: Path) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, sharex=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, sharex=True)
     for axis, (low, high) in zip(axes, ((0.7, 1.2), (1.2, 2.6)), strict=True):
         rows = (truth["redshift"] > low) & (truth["redshift"] < high)
         for kind, colour in COLOURS.items():
@@ -274,7 +277,7 @@ def distant_sequence(x: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def plot_bpt(truth: Truth, path: Path) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), sharey=True, sharex=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, sharex=True)
     x, y = bpt(truth)
     fine = np.linspace(-2.2, 0.45, 300)
     for axis, (low, high) in zip(axes, ((0.7, 1.2), (1.9, 2.6)), strict=True):
@@ -294,29 +297,36 @@ def plot_bpt(truth: Truth, path: Path) -> None:
     _save(figure, path)
 
 
+NUMBERS = {
+    "redshift": ("redshift", 40, False),
+    "m_h_total": ("H, total [AB mag]", 40, False),
+    "size_arcsec": ("half-light radius [arcsec]", np.geomspace(0.02, 3, 40), True),
+    "bulge_to_total_mass": ("bulge / total, mass", 40, False),
+    "velocity_dispersion": ("velocity dispersion of the stars [km/s]", 40, False),
+    "snr": ("S/N per pixel, all arms, 8 h", np.geomspace(0.05, 30, 40), True),
+}
+"""Column -> label, bins, whether the axis is logarithmic."""
+
+
 def plot_numbers(truth: Truth, path: Path) -> None:
-    """Redshifts, magnitudes, sizes and signal-to-noise."""
-    figure, axes = plt.subplots(2, 3, figsize=(13, 7))
-    flat: list[Axes] = list(axes.ravel())
-    for kind, colour in COLOURS.items():
-        own = truth["class"] == kind
-        for axis, name, bins in zip(
-            flat,
-            ("redshift", "m_h_total", "size_arcsec", "bulge_to_total_mass", "velocity_dispersion", "snr"),
-            (40, 40, np.geomspace(0.02, 3, 40), 40, 40, np.geomspace(0.05, 30, 40)),
-            strict=True,
-        ):
-            axis.hist(truth[name][own], bins, histtype="step", color=colour, label=kind)
-            axis.set_xlabel(name)
-    flat[2].set_xscale("log")
-    flat[5].set_xscale("log")
-    flat[0].legend(fontsize=8)
+    """Redshifts, magnitudes, sizes, bulges and signal-to-noise, as shares of each class."""
+    figure, axes = plt.subplots(2, 3, figsize=(11, 5.6))
+    for axis, (name, (label, bins, logarithmic)) in zip(axes.ravel(), NUMBERS.items(), strict=True):
+        edges = np.histogram_bin_edges(truth[name], bins)
+        for kind, colour in COLOURS.items():
+            own = truth["class"] == kind
+            share = np.full(own.sum(), 1.0 / own.sum())
+            axis.hist(
+                truth[name][own], edges, weights=share, histtype="step", color=colour, label=f"{kind}: {own.sum()}"
+            )
+        axis.set(xlabel=label, ylabel="share of the class", xscale="log" if logarithmic else "linear")
+    axes[0, 0].legend(fontsize=7)
     _save(figure, path)
 
 
 def _save(figure: Any, path: Path) -> None:
     figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=90)
     plt.close(figure)
     print(path)
 
@@ -334,7 +344,7 @@ PLOTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=3000)
+    parser.add_argument("--n", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
     parser.add_argument("--cache", type=Path)

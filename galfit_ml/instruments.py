@@ -252,7 +252,7 @@ def _observatory(table: Any, where: str) -> Observatory:
 
 
 def _noise_curve(table: Any, where: str, folder: Traversable) -> NoiseCurve:
-    known = ("file", "exposure", "scatter", "residual", "source")
+    known = ("file", "exposure", "scatter", "residual", "floor", "source")
     check_keys(table, known, ("file", "exposure", "source"), where)
     name = str(table["file"])
     shipped = resources.files("galfit_ml") / "data" / "noise"

@@ -110,6 +110,8 @@ class NoiseCurve:
         object: variance per unit flux, 1e-17 erg s^-1 cm^-2 A^-1.
         scatter: rms of ln(noise) between spectra.
         residual: rms of the sky-subtraction error as a fraction of the noise of sky lines.
+        floor: error that the pipeline adds to what it reports, as a fraction of the flux, at `exposure`; the pixels do
+            not have it.
         source: where the numbers come from.
     """
 
@@ -118,4 +120,5 @@ class NoiseCurve:
     object: Curve
     scatter: float = 0.0
     residual: float = 0.0
+    floor: float = 0.0
     source: str = field(default="")

@@ -142,6 +142,17 @@ def test_liers_lie_among_the_liers(model: GalaxyModel) -> None:
     assert bool((found["O1"] > -1.1).all())
 
 
+def test_liers_fill_their_locus_and_no_other(model: GalaxyModel) -> None:
+    """Belfiore et al. (2016, fig. 3): [N II] / H-alpha of about 0.6 to 1.6, never as much [O III] as a Seyfert."""
+    hardness = torch.linspace(-2, 2, 9)
+    found = diagnostics(model, simple_galaxies(9, Z, log_lier=0.0, agn_hardness=hardness, **PASSIVE))
+    assert not bool(seyfert(found).any())
+    assert bool((found["O3"] > kewley_2001(found["N2"]))[hardness >= -0.5].all())
+    for name, width in (("N2", 0.10), ("O3", 0.10), ("S2", 0.08), ("O1", 0.10)):
+        steps = found[name].diff() / hardness.diff()
+        torch.testing.assert_close(steps, torch.full((8,), width), rtol=0, atol=0.02)
+
+
 def test_star_forming_galaxies_stay_below_the_maximal_starbursts(model: GalaxyModel) -> None:
     """Draws of the prior, whose gas metallicity and ionisation belong together, with next to no other lines."""
     prior = GalaxyPrior((Z, Z), (17.0, 18.0), log_ssfr=(-10.0, -8.5), ionisation_scatter=0.2)

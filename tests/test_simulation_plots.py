@@ -164,6 +164,7 @@ def test_the_title_tells_the_truth_it_is_given() -> None:
     truth = {"redshift": [1.23456], "log_stellar_mass": [10.5], "exposure_s": [28800.0], "log_sfr": [np.nan]}
     truth |= {"m_h_total": [20.0], "m_h": [22.347], "snr": [1.234]}
     assert truth_title(truth, 0) == "z = 1.2346   H = 22.35 AB   log M = 10.50   8 h   S/N = 1.2"
+    assert truth_title({"snr": [-0.04]}, 0) == "S/N = 0.0"
 
 
 def test_the_toy_has_three_kinds_of_pixels() -> None:

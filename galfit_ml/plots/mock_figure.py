@@ -107,9 +107,9 @@ _TOLD = {
     "redshift": "z = {:.4f}",
     "m_": "{1} = {0:.2f} AB",
     "log_stellar_mass": "log M = {:.2f}",
-    "log_sfr": "log SFR = {:.2f}",
+    "log_sfr": "log SFR = {:z.2f}",
     "exposure_s": "",
-    "snr": "S/N = {:.1f}",
+    "snr": "S/N = {:z.1f}",
 }
 """Columns of the truth table that a title tells, and how."""
 

@@ -6,6 +6,10 @@ With the exposure time t and that of the curve, t_ref::
 
 The sky residual is coherent over an arm and does not fall with t: the stated fraction of what the sky lines add to the
 noise of the continuum between them (its running median), times the random cubic of `photon_noise`.
+
+Some pipelines report more than the pixels scatter by: that of SDSS adds 3 % of the flux to the error of each exposure
+(`adderr` of spcombine in idlspec2d), 1.7 % after three. This floor goes into the reported inverse variance alone, as
+(floor * F)^2 * t_ref / t.
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ class CurveNoise:
     def __init__(self, arm: Arm, index: int, curve: NoiseCurve, device: str | torch.device = "cpu") -> None:
         wavelength = arm.grid.centres
         self.index, self.reference, self.device = index, curve.exposure, torch.device(device)
+        self.floor = curve.floor
         self.sky = curve.sky(wavelength)
         self.sky_variance = self._tensor(self.sky**2)
         self.per_flux = self._tensor(curve.object(wavelength))
@@ -61,7 +66,7 @@ class CurveNoise:
     def exposed(self, conditions: Conditions) -> CurveExposure:
         """Noise under given conditions, on the same device."""
         shortening = self.reference / conditions.exposure
-        return CurveExposure(self, shortening * conditions.noise_factor[:, self.index])
+        return CurveExposure(self, shortening * conditions.noise_factor[:, self.index], shortening)
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,12 @@ class CurveExposure:
     Args:
         model: of the arm.
         factor: [n] white variance over that of the curve.
+        shortening: [n] exposure time of the curve over that of the observation.
     """
 
     model: CurveNoise
     factor: Tensor
+    shortening: Tensor
 
     def white_variance(self, flux: Tensor) -> Tensor:
         """[n, n_pix] of a noiseless flux."""
@@ -93,6 +100,12 @@ class CurveExposure:
     def residual_modes(self) -> Tensor:
         """[n, n_mode, n_pix] modes of the sky residual: standard normals times these, summed."""
         return self.model.residual_basis.expand(len(self.factor), -1, -1)
+
+    def floor_variance(self, flux: Tensor) -> Tensor | None:
+        """[n, n_pix] of a noiseless flux; None without a floor."""
+        if self.model.floor == 0:
+            return None
+        return flux.mul(self.model.floor).square_().mul_(self.shortening[:, None])
 
     def saturated(self, flux: Tensor) -> Tensor | None:
         """None: the curve knows of no saturation."""

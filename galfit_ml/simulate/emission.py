@@ -38,7 +38,7 @@ class EmissionLines:
         self._dust = DiffuseDust(self.wavelength)
         self._oiii = int((self.wavelength - OIII).abs().argmin())
         self._agn = RatioTable.of(AGN, OIII, self.wavelength)
-        self._lier = RatioTable.of(LIER, HALPHA, self.wavelength).at(self.wavelength.new_zeros(1))
+        self._lier = RatioTable.of(LIER, HALPHA, self.wavelength)
         self._doublets = find_doublets(self.wavelength)
         self._first_old = int(torch.searchsorted(grid.age_edges, RECENT_YR))
         self._at_oiii = _mean_columns(grid, OIII_CONTINUUM)
@@ -75,7 +75,7 @@ class EmissionLines:
     def _lier_lines(self, g: Galaxies, mass: FormedMass, z_weights: Tensor) -> Tensor:
         """Lines of gas that stars older than 100 Myr ionise, before the diffuse dust, [n, n_line]."""
         starlight = (mass.total[:, self._first_old :] * (z_weights @ self._at_halpha)).sum(1)
-        return (10**g.log_lier * starlight)[:, None] * self._lier
+        return (10**g.log_lier * starlight)[:, None] * self._lier.at(g.agn_hardness)
 
     def centres(self, g: Galaxies) -> Tensor:
         """Observed wavelengths, [n, n_line] A, float64; the zero point of the wavelength scale is in them."""

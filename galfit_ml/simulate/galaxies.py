@@ -34,7 +34,8 @@ class Galaxies:
         lya_escape: escape fraction of Lyman alpha.
         log_agn: log10 of the rest equivalent width of [O III] 5008 from the narrow-line region of an AGN, A, over the
             starlight that comes out; -inf for none.
-        agn_hardness: place along the Seyfert sequence, in standard deviations (`galfit_ml.simulate.line_ratios`).
+        agn_hardness: place along the Seyfert sequence, and of a LIER in its locus, in standard deviations
+            (`galfit_ml.simulate.line_ratios`).
         log_lier: log10 of the rest equivalent width of H-alpha from gas that old stars ionise, A, over the
             starlight of stars older than 100 Myr alone; -inf for none.
         log_density: log10 of the electron density of the gas, cm^-3; NaN for the doublet ratios of the nebular grid.

@@ -111,19 +111,21 @@ diagrams: more of it, more of the highly ionised lines and slightly less of the 
 LIER: tuple[Ratio, ...] = (
     *(Ratio(wavelength, math.log10(value / 3.0)) for wavelength, value in HYDROGEN.items()),
     Ratio(HALPHA, 0.0),
-    *_pair(6585.27, 6549.86, 0.0, 0.0, 3.05),
-    *_pair(OIII, 4960.29, math.log10(1.8 / 3.0), 0.0, 2.98),
-    *_sum(SULPHUR.blue, SULPHUR.red, math.log10(0.85), 0.0, _S2_SHARE),
-    *_pair(6302.04, 6365.54, math.log10(0.16), 0.0, 3.1),
-    *_sum(OXYGEN.blue, OXYGEN.red, math.log10(1.9), 0.0, _O2_SHARE),
-    *_pair(3869.86, 3968.59, math.log10(0.4 / 3.0), 0.0, 3.32),
-    Ratio(5201.71, math.log10(0.25 / 3.0)),
+    *_pair(6585.27, 6549.86, 0.0, 0.10, 3.05),
+    *_pair(OIII, 4960.29, math.log10(1.8 / 3.0), 0.10, 2.98),
+    *_sum(SULPHUR.blue, SULPHUR.red, math.log10(0.85), 0.08, _S2_SHARE),
+    *_pair(6302.04, 6365.54, math.log10(0.16), 0.10, 3.1),
+    *_sum(OXYGEN.blue, OXYGEN.red, math.log10(1.9), 0.10, _O2_SHARE),
+    *_pair(3869.86, 3968.59, math.log10(0.4 / 3.0), 0.10, 3.32),
+    Ratio(5201.71, math.log10(0.25 / 3.0), 0.10),
 )
-"""Gas ionised by hot evolved stars, over H-alpha; hardness does nothing.
+"""Gas ionised by hot evolved stars, over H-alpha. Harder light heats the gas: all forbidden lines gain on hydrogen.
 
 H-alpha / H-beta = 3.0, [N II] / H-alpha = 1, [O III] / H-beta = 1.8, [S II] / H-alpha = 0.85, [O I] / H-alpha = 0.16:
 middle of the LIER loci of Belfiore et al. (2016, MNRAS 461, 3111, fig. 3). [O II] / H-alpha = 1.9, [Ne III] / H-beta =
 0.4, [N I] / H-beta = 0.25: red galaxies of Yan & Blanton (2012, ApJ 747, 61) and Yan (2018, MNRAS 481, 467).
+The slopes stand for the width of the loci of Belfiore et al. about their middle, 0.1 dex; that one coordinate moves all
+lines together is a simplification.
 """
 
 

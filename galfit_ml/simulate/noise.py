@@ -29,6 +29,9 @@ class Exposure(Protocol):
     def residual_modes(self) -> Tensor:
         """[n, n_mode, n_pix] modes of the sky residual."""
 
+    def floor_variance(self, flux: Tensor) -> Tensor | None:
+        """[n, n_pix] variance that is reported and that the pixels do not have; None where there is none."""
+
     def saturated(self, flux: Tensor) -> Tensor | None:
         """[n, n_pix] True where the detector is full; None where that cannot be."""
 
@@ -66,7 +69,13 @@ def add_white(out: Frame, flux: Tensor, exposure: Exposure, generator: torch.Gen
 
 
 def add_systematics(
-    out: Frame, variance: Tensor, exposure: Exposure, calibration: Tensor, generator: torch.Generator
+    out: Frame,
+    variance: Tensor,
+    exposure: Exposure,
+    calibration: Tensor,
+    *,
+    clean: Tensor,
+    generator: torch.Generator,
 ) -> None:
     """Tier 1: sky residual, calibration error and the ivar a pipeline would report.
 
@@ -75,6 +84,7 @@ def add_systematics(
         variance: white variance, [n, n_pix]; used up.
         exposure: of the same spectra.
         calibration: [n_mode, n_pix] modes of the relative calibration error.
+        clean: [n, n_pix] noiseless flux.
         generator: source of all randomness.
     """
     amplitudes = torch.randn(len(variance), len(calibration), generator=generator, device=variance.device)
@@ -82,7 +92,10 @@ def add_systematics(
     out.flux.add_(exposure.residual(generator)).mul_(error)
     weight = error.square_().reciprocal_()
     out.white_ivar.mul_(weight)
-    torch.div(weight.mul_(out.noise_scale[:, None]), variance.add_(exposure.residual_variance()), out=out.ivar)
+    reported, floor = variance.add_(exposure.residual_variance()), exposure.floor_variance(clean)
+    if floor is not None:
+        reported.add_(floor)
+    torch.div(weight.mul_(out.noise_scale[:, None]), reported, out=out.ivar)
 
 
 def add_saturation(mask: Tensor, clean: Tensor, exposure: Exposure) -> None:

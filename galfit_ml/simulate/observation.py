@@ -23,7 +23,8 @@ class Observation:
 
     Args:
         flux: 1e-17 erg s^-1 cm^-2 A^-1; 0 where `bad`.
-        ivar: inverse variance a pipeline would report: white noise and sky residual, times `noise_scale`; 0 where bad.
+        ivar: inverse variance a pipeline would report: white noise, sky residual and the floor of a
+            noise curve, times `noise_scale`; 0 where bad.
         white_ivar: inverse variance of the white noise alone, as it is; 0 where bad.
         mask: bits of `MaskBit`, uint8.
         noise_scale: [n] factor by which the reported inverse variance is wrong; a user does not know it.

@@ -169,6 +169,10 @@ class PhotonExposure:
         variance.addcmul_(self.light[:, :1].square(), self.model.slope_power)
         return variance.mul_(self.gain).mul_(self.gain)
 
+    def floor_variance(self, flux: Tensor) -> Tensor | None:
+        """None: what is reported is what was counted."""
+        return None
+
     def residual_modes(self) -> Tensor:
         """[n, n_mode, n_pix] modes of the sky residual: standard normals times these, summed."""
         moved = self.light[:, :1] * self.gain * self.model.slope

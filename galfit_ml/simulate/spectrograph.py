@@ -135,7 +135,7 @@ class Spectrograph:
         out.mask.copy_(self.static_mask.expand_as(out.mask))
         for (part, clean), exposure, calibration in zip(parts, exposures, self.calibration_modes, strict=True):
             variance = add_white(part, clean, exposure, generator)
-            add_systematics(part, variance, exposure, calibration, generator)
+            add_systematics(part, variance, exposure, calibration, clean=clean, generator=generator)
             add_saturation(part.mask, clean, exposure)
         add_bad_pixels(out.mask, generator)
         blank_unusable(out)

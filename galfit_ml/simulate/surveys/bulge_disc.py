@@ -252,6 +252,7 @@ def _disc_own(whole: Whole, metals: _Metals, dust: _Dust, draw: _Random) -> dict
         "log_ionisation": np.clip(metals.ionisation, *LOG_U_RANGE),
         "dust_av": dust.av,
         "log_agn": np.full(draw.n, -2.0),
+        "agn_hardness": draw.normal(0.0, 1.0),
         "log_lier": draw.normal(np.where(whole.quiescent, 0.0, -0.5), 0.35),
     }
     return {**own, **_dusty(own["dust_av"], dust, draw)}

@@ -52,7 +52,7 @@ _COMPONENT = {
     "ebv": ("mag", "Residual Milky Way reddening E(B-V)"),
     "lya_escape": ("", "Escape fraction of Lyman alpha"),
     "log_agn": ("dex(Angstrom)", "Rest equivalent width of [O III] 5008 of an AGN over the component's starlight"),
-    "agn_hardness": ("", "Place along the Seyfert sequence, in standard deviations"),
+    "agn_hardness": ("", "Place along the Seyfert and LIER sequences, in standard deviations"),
     "log_lier": ("dex(Angstrom)", "Rest equivalent width of H-alpha of gas ionised by old stars, over their light"),
     "log_density": ("dex(cm-3)", "Electron density; NaN for the doublet ratios of the nebular grid"),
     "log_ism_depth": ("", "log10 of the covered share of the light at strong interstellar ultraviolet lines"),

@@ -60,16 +60,16 @@ def gas_metallicity(log_mass: ArrayLike, redshift: ArrayLike, above_sequence: Ar
 GAS_METALLICITY_SCATTER = 0.07
 """dex at fixed mass and SFR: below 0.1 dex intrinsic at z ~ 2.3 (Sanders et al. 2021, sec. 4.4)."""
 
-_LOCAL_MASS = np.array([8.91, 9.11, 9.31, 9.51, 9.72, 9.91, 10.11, 10.31, 10.51, 10.72, 10.91, 11.11, 11.31, 11.51])
-_LOCAL_METALLICITY = np.array(
-    [-0.60, -0.61, -0.65, -0.61, -0.52, -0.41, -0.23, -0.11, -0.01, 0.04, 0.07, 0.10, 0.12, 0.13]
-)
+_LOCAL_MASS = np.array([6.0, 9.51, 9.72, 9.91, 10.11, 10.31, 10.51, 10.72, 10.91, 11.11, 11.31, 11.51])
+_LOCAL_METALLICITY = np.array([-1.66, -0.61, -0.52, -0.41, -0.23, -0.11, -0.01, 0.04, 0.07, 0.10, 0.12, 0.13])
 
 
 def stellar_metallicity(log_mass: ArrayLike, redshift: ArrayLike, quiescent: ArrayLike) -> Floats:
     """log10 of the stellar metallicity over the Sun's.
 
-    Medians of Gallazzi et al. (2005, MNRAS 362, 41, table 2) at z ~ 0.1. Star-forming galaxies fall by 0.2 dex per unit
+    Medians of Gallazzi et al. (2005, MNRAS 362, 41, table 2) at z ~ 0.1 above 10^9.5 M_sun; below, the slope of dwarf
+    galaxies, 0.30 (Kirby et al. 2013, ApJ 779, 102: -0.94 at 10^8.5 M_sun, here -0.91), where the SDSS medians, flat at
+    -0.6 from 10^8.9 on, rest on few galaxies of wide uncertainty. Star-forming galaxies fall by 0.2 dex per unit
     redshift: 0.13 dex at z = 0.7 (Gallazzi et al. 2014, ApJ 788, 72), 0.45 dex at z = 2.2 (Kashino et al. 2022, ApJ
     925, 82: -0.81 at 10^10 M_sun). Quiescent ones hardly fall: 0.05 per unit redshift (Kriek et al. 2019, ApJ 880, L31:
     iron 0.2 dex lower at z = 1.4, made up for in part by alpha elements).

@@ -60,13 +60,13 @@ def pulls(spectrograph: Spectrograph, tier: int, ivar: str, exposure: str = "1h"
     return [np.concatenate(values) for values in found]
 
 
-def assert_normal(values: NDArray[np.float32]) -> None:
-    """Mean, width and tails of N(0, 1) within 3 %."""
+def assert_normal(values: NDArray[np.float32], last: float = 0.03) -> None:
+    """Mean, width and tails of N(0, 1) within 3 %, the share beyond three sigma within `last`."""
     assert abs(values.mean(dtype=np.float64)) < 0.03
     assert values.std(dtype=np.float64) == pytest.approx(1.0, abs=0.03)
     for sigmas, share in TAILS[:2]:
         assert np.mean(np.abs(values) > sigmas) == pytest.approx(share, rel=0.03)
-    assert np.mean(np.abs(values) > 3.0) == pytest.approx(TAILS[2][1], rel=0.05)
+    assert np.mean(np.abs(values) > 3.0) == pytest.approx(TAILS[2][1], rel=last)
 
 
 @pytest.mark.parametrize("tier", [0, 2])
@@ -79,9 +79,13 @@ def test_pulls_of_white_noise_are_normal(tier: int) -> None:
 
 @pytest.mark.parametrize("exposure", ["1h", "8h"])
 def test_pulls_with_the_sky_residual_are_normal(uncalibrated: Spectrograph, exposure: str) -> None:
-    """Tier 1: the residual is coherent over an arm, but each pixel's total error is what the reported ivar says."""
+    """Tier 1: the residual is coherent over an arm, but each pixel's total error is what the reported ivar says.
+
+    The share beyond three sigma hangs on a handful of spectra (another seed moves it by 8 %); `benchmarks.pulls` has
+    it from many.
+    """
     for values in pulls(uncalibrated, 1, "reported", exposure):
-        assert_normal(values)
+        assert_normal(values, last=0.05)
 
 
 def test_pulls_of_a_noise_curve_are_normal() -> None:
@@ -287,6 +291,27 @@ def test_noise_of_a_curve_follows_flux_and_time() -> None:
     found = spectrograph.white_variance(flux, conditions).numpy()
     np.testing.assert_allclose(found[0], expected, rtol=1e-5)
     np.testing.assert_allclose(found[1], 3.0 * expected / 4.0, rtol=1e-5)
+
+
+def test_the_floor_of_a_curve_is_reported_and_not_in_the_pixels() -> None:
+    """s / ivar = what it is without a floor + (floor * F)^2 * t_ref / t; flux and white ivar stay as they are."""
+    instrument = without_calibration(curved_instrument())
+    curve = instrument.noise_curve
+    assert curve is not None
+    seen = []
+    for floor in (0.0, 0.02):
+        spectrograph = Spectrograph(replace(instrument, noise_curve=replace(curve, floor=floor)))
+        flux = torch.tensor([[30.0], [300.0]]).expand(2, spectrograph.n_pix)
+        conditions = Conditions.nominal(spectrograph.instrument, 2, torch.tensor([2700.0, 10800.0]))
+        seen.append([spectrograph.observe(flux, conditions, tier=tier, generator=seeded()) for tier in (1, 0)])
+    (plain, plain0), (floored, floored0) = seen
+    assert torch.equal(plain.flux, floored.flux)
+    assert torch.equal(plain.white_ivar, floored.white_ivar)
+    assert torch.equal(plain0.ivar, floored0.ivar)
+    good = ~plain.bad
+    added = (floored.noise_scale[:, None] / floored.ivar - plain.noise_scale[:, None] / plain.ivar)[good]
+    expected = torch.tensor([[0.02 * 30.0], [0.02 * 300.0 / 2]]).square().expand_as(good)[good]
+    torch.testing.assert_close(added, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_residual_of_a_curve_sits_on_its_sky_lines() -> None:

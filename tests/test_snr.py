@@ -43,13 +43,23 @@ def test_the_simplifications_matter() -> None:
     assert rows["none"] is None
 
 
-@pytest.mark.parametrize("row", snr.design_rows(), ids=lambda row: row.what)
-def test_tiers_have_the_signal_to_noise_of_the_design(row: snr.Row) -> None:
-    """Each against its own row, which has two digits. The design's tier 0 had no stray light: with it, H loses 13 %."""
-    reference = row.reference
-    if row.what == "tier 0, AB 22, 1 h":
-        reference = (reference[0], reference[1], reference[2] * 0.87)
-    np.testing.assert_allclose(row.found, reference, rtol=0.05)
+DESIGN = {row.what: row for row in snr.design_rows()}
+
+
+@pytest.mark.parametrize("what", [what for what in DESIGN if what != "tier 0, AB 22, 1 h"])
+def test_tiers_have_the_signal_to_noise_of_the_design(what: str) -> None:
+    """Each against its own row, which has two digits. The design's tier 0 had no stray light."""
+    np.testing.assert_allclose(DESIGN[what].found, DESIGN[what].reference, rtol=0.05)
+
+
+def test_stray_light_costs_most_where_the_sky_is_brightest() -> None:
+    """It is 2 % of the mean sky, which a few lines dominate; the continuum between them has to bear it."""
+    bare, stray, residual = (
+        np.array(DESIGN[what].found)
+        for what in ("tier 0, AB 22, 1 h, without stray light", "tier 0, AB 22, 1 h", "tier 1, AB 22, 1 h")
+    )
+    assert (np.diff(stray / bare) < 0).all()
+    assert ((residual < stray) & (stray < bare)).all()
 
 
 def test_line_limits_are_those_of_the_design() -> None:

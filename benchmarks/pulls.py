@@ -4,8 +4,8 @@
     python -m benchmarks.pulls --n 102400 --json pulls.json
 
 White noise is independent from pixel to pixel, and 2,048 spectra say enough of it. The sky residual is coherent: an arm
-of a spectrum is little more than one draw of it, and shares of rare deviations need many spectra. Their errors here come
-from ten blocks of spectra. The unknown factor s of the reported errors is divided out.
+of a spectrum is little more than one draw of it, and shares of rare deviations need many spectra. Errors come from
+ten blocks of spectra. The unknown factor s of the reported errors is divided out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Real galaxies with known answers: the redshift scan on all of them, emcee on those with a catalogue mass.
 
-    python -m benchmarks.real_sdss scan --data ../shared/data/real
-    python -m benchmarks.real_sdss emcee --data ../shared/data/real --out results/ [--rows 40] [--workers 2]
+    python -m benchmarks.real_sdss scan --data FOLDER
+    python -m benchmarks.real_sdss emcee --data FOLDER --out results/ [--rows 40] [--workers 2]
 
-The data folder is described in the developer notes (docs/developer/real_data.md); nothing of it is in the repository.
+The data folder is described in docs/real_data.md; nothing of it is in the repository.
 `emcee` writes one file per galaxy and goes on where it was stopped.
 """
 
@@ -219,7 +219,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["scan", "emcee"])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/real"))
+    parser.add_argument("--data", type=Path, required=True, help="see docs/real_data.md")
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--rows", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)

@@ -83,7 +83,7 @@ class ScanAxis:
         """Wavelengths, angstrom, of the grid points first <= p < last (which may lie outside the observed range)."""
         return self.low * np.exp(self.step * np.arange(first, last))
 
-    def bins(self, width: float = 0.11, forest_width: float = 0.036) -> list[Bin]:
+    def bins(self, width: float = 0.2, forest_width: float = 0.05) -> list[Bin]:
         """Divide the redshifts into bins of about `width` in ln(1 + z), finer where the Lyman-alpha forest is seen."""
         whole = self.everything
         forest = int(np.clip(np.log(self.low / LYMAN_ALPHA) / self.step, whole.start, whole.stop))

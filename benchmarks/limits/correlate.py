@@ -7,21 +7,47 @@ from torch import Tensor
 
 from galfit_ml.simulate.smoothing import fast_length
 
-
-def transform(templates: Tensor) -> tuple[Tensor, int]:
-    """Fourier transform of templates [..., n_pix + n_lag - 1] and the length it was taken with."""
-    size = fast_length(templates.shape[-1])
-    return torch.fft.rfft(templates, n=size), size
+LEAST_PIECE = 512
 
 
-def correlate(left: Tensor, right: Tensor, size: int, n_lag: int) -> Tensor:
-    """Sum over p of left[..., p] * template[p + l], at l = n_lag - 1 .. 0 (increasing redshift): [..., n_lag].
+def correlate(left: Tensor, right: Tensor, n_lag: int) -> Tensor:
+    """Sum over p of left[..., p] * right[..., p + l] for l = n_lag - 1 .. 0 (increasing redshift), [..., n_lag].
 
     Args:
         left: [..., n_pix].
-        right: [..., n_frequency] from `transform`; its shape broadcasts with that of `left`.
-        size: from `transform`.
+        right: [..., n_pix + n_lag - 1]; leading shapes broadcast.
         n_lag: number of redshifts.
     """
-    product = torch.fft.rfft(left, n=size).conj() * right
+    size = fast_length(right.shape[-1])
+    product = torch.fft.rfft(left, n=size).conj() * torch.fft.rfft(right, n=size)
     return torch.fft.irfft(product, n=size)[..., :n_lag].flip(-1)
+
+
+class Correlator:
+    """The same sums for many templates at fewer redshifts than pixels.
+
+    The observed pixels are cut into pieces hardly longer than the range of lags; the products of the pieces' transforms
+    are added up before one short inverse transform (overlap-save, backwards).
+
+    Args:
+        templates: [k, n_pix + n_lag - 1].
+        n_lag: number of redshifts.
+    """
+
+    def __init__(self, templates: Tensor, n_lag: int) -> None:
+        self.n_lag, self.n_pix = n_lag, templates.shape[1] - n_lag + 1
+        self.piece = min(max(n_lag, LEAST_PIECE), self.n_pix)
+        self.n_pieces = -(-self.n_pix // self.piece)
+        reach = self.piece + n_lag - 1
+        self.size = fast_length(reach)
+        padded = torch.nn.functional.pad(templates, (0, self.n_pieces * self.piece + n_lag - 1 - templates.shape[1]))
+        pieces = padded.unfold(1, reach, self.piece)
+        self.transforms = torch.fft.rfft(pieces, n=self.size).permute(2, 0, 1).contiguous()
+
+    def __call__(self, left: Tensor) -> Tensor:
+        """Sums with rows `left` [n, n_pix], [n, k, n_lag] in the order of increasing redshift."""
+        padded = torch.nn.functional.pad(left, (0, self.n_pieces * self.piece - self.n_pix))
+        pieces = torch.fft.rfft(padded.unflatten(1, (self.n_pieces, self.piece)), n=self.size)
+        product = self.transforms @ pieces.permute(2, 1, 0).conj().contiguous()
+        sums = torch.fft.irfft(product.permute(2, 1, 0).contiguous(), n=self.size)
+        return sums[..., : self.n_lag].flip(-1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.limits.amplitude import log_integral
 from benchmarks.limits.axis import ScanAxis
-from benchmarks.limits.correlate import correlate, transform
+from benchmarks.limits.correlate import correlate
 from benchmarks.limits.data import ScanData
 from benchmarks.limits.templates import grid_pixels
 from galfit_ml.instruments import Instrument
@@ -54,18 +53,8 @@ def known_terms(data: ScanData, spectra: Tensor, n_lag: int) -> tuple[Tensor, Te
     here = data.to(spectra.device, torch.float64)
     rest = spectra.double()
     steps = torch.nn.functional.pad(rest.diff(dim=1), (0, 1))
-    (first, size), *others = [transform(values) for values in (rest, rest.square(), steps.square())]
-    transforms = [first, *(other for other, _ in others)]
-    linear, square, slope = (
-        correlate(left, right, size, n_lag)
-        for left, right in zip((here.data, here.weight, here.slope), transforms, strict=True)
-    )
-    square -= slope
+    linear = correlate(here.data, rest, n_lag)
+    square = correlate(here.weight, rest.square(), n_lag) - correlate(here.slope, steps.square(), n_lag)
     for number in range(here.modes.shape[1]):
-        square -= correlate(here.modes[:, number], first, size, n_lag).square()
+        square -= correlate(here.modes[:, number], rest, n_lag).square()
     return linear, square
-
-
-def log_likelihood_drop(linear: Tensor, square: Tensor) -> np.ndarray:
-    """Drop of chi^2 against no galaxy at the best amplitude, not negative, [n, n_lag]."""
-    return (linear.clamp(min=0).square() / square.clamp(min=1e-10)).cpu().numpy()

@@ -18,33 +18,29 @@ from galfit_ml.simulate.galaxy import GalaxyModel, ModelSpectra
 from galfit_ml.simulate.history import BURST_HALF_WIDTH
 from galfit_ml.simulate.pixels import Pixels
 from galfit_ml.simulate.prior import GalaxyPrior
-from galfit_ml.simulate.smoothing import fast_length
 
 LEAST_REDSHIFT = 1e-3
 """Templates are made no nearer than this: at redshift 0 there is no distance."""
 
 CHUNK = 256
 POWER_ITERATIONS = 3
-SMOOTH, SMOOTH_GAIN = 100.0, 300.0
-"""Pixels over which weights are smooth, and how much more such sums count: found by trial."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many templates, and how many singular vectors describe them.
+    """How many templates, and how many singular vectors they are made of.
 
     Args:
         templates: drawn from the prior for each bin.
-        linear, square: singular vectors of the templates and of their squares.
+        vectors: singular vectors; the time of a scan grows with the square of their number.
     """
 
     templates: int = 4096
-    linear: int = 64
-    square: int = 96
+    vectors: int = 28
 
     def __post_init__(self) -> None:
-        if min(self.templates, self.linear, self.square) < 1:
-            raise ValueError(f"A library needs at least one template and one vector of each kind, not {self}.")
+        if min(self.templates, self.vectors) < 1:
+            raise ValueError(f"A library needs at least one template and one singular vector, not {self}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +50,6 @@ class BinTemplates:
     Args:
         start, stop: lags of the bin.
         coefficients, basis: [n, k], [k, n_rest]; their product are the templates.
-        square_coefficients, square_basis: the same for what the quadratic terms need (`square_terms`).
         age: [n] of the oldest stars, yr, increasing.
         log_mass: [n] log10 of stellar mass per amplitude, at d_L^2 (1 + z) = 1 cm^2.
         number: [n] place in the order of drawing.
@@ -65,8 +60,6 @@ class BinTemplates:
     stop: int
     coefficients: Tensor
     basis: Tensor
-    square_coefficients: Tensor
-    square_basis: Tensor
     age: Tensor
     log_mass: Tensor
     number: Tensor
@@ -80,30 +73,15 @@ class BinTemplates:
         """The redshifts they are for."""
         return Bin(self.start, self.stop)
 
-    def first(self, n: int) -> BinTemplates:
-        """The templates drawn first, with the same basis."""
-        rows = self.number < n
-        own = ("coefficients", "square_coefficients", "age", "log_mass", "number", "loss")
+    def take(self, rows: Tensor) -> BinTemplates:
+        """The templates `rows`, with the same basis."""
+        own = ("coefficients", "age", "log_mass", "number", "loss")
         return replace(self, **{name: getattr(self, name)[rows] for name in own})
 
     def to(self, device: str | torch.device) -> BinTemplates:
         """The same on another device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"start", "stop"}}
         return replace(self, **{name: value.to(device) for name, value in tensors.items()})
-
-
-def square_terms(templates: Tensor) -> Tensor:
-    """What is summed with the weights to give m' W m of a template interpolated linearly at the native pixels, [n,
-    n_rest].
-
-    Where a native pixel lies a of the way between two grid points the square of the interpolated template is
-    (1 - a) m_0^2 + a m_1^2 - a (1 - a) (m_1 - m_0)^2; native pixels fall anywhere, and the mean of a (1 - a) is 1/6.
-    """
-    step2 = templates.diff(dim=1).square() / 12.0
-    out = templates.square()
-    out[:, 1:] -= step2
-    out[:, :-1] -= step2
-    return out
 
 
 def grid_pixels(instrument: Instrument, wavelength: np.ndarray) -> Pixels:
@@ -140,9 +118,10 @@ class TemplateMaker:
         log_mass -= torch.log10(rms.double())
         order = torch.argsort(age)
         flux = flux[order]
-        linear, square = compress(flux, size.linear, seed), compress_squares(square_terms(flux), size.square, seed)
-        loss = (flux - linear[0] @ linear[1]).square().sum(1) / flux.square().sum(1)
-        return BinTemplates(bin_.start, bin_.stop, *linear, *square, age[order], log_mass[order], order.clone(), loss)
+        coefficients, basis = compress(flux, size.vectors, seed)
+        loss = (flux - coefficients @ basis).square().sum(1) / flux.square().sum(1)
+        ends = bin_.start, bin_.stop
+        return BinTemplates(*ends, coefficients, basis, age[order], log_mass[order], order.clone(), loss)
 
     def _drawn(self, cube: Tensor, bin_: Bin) -> Iterator[tuple[slice, Galaxies, Tensor]]:
         """Chunks of galaxies whose redshifts are whole lags of the bin."""
@@ -197,19 +176,3 @@ def compress(rows: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor]:
     small = rows @ basis
     turn = torch.linalg.svd(small, full_matrices=False).Vh[:rank]
     return small @ turn.T, turn @ basis.T
-
-
-def compress_squares(rows: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor]:
-    """The same for terms that are only ever summed with weights: sums over many pixels are kept best.
-
-    Weights are smooth but for sky lines, so errors that cancel over `SMOOTH` pixels matter little: before the singular
-    vectors are taken, lower frequencies are amplified, and rows of large peaks scaled down.
-    """
-    n_rest = rows.shape[1]
-    size = fast_length(n_rest)
-    k = 2 * torch.pi * torch.fft.rfftfreq(size, device=rows.device)
-    gain = torch.sqrt(1 + SMOOTH_GAIN * torch.exp(-((SMOOTH * k) ** 2)))
-    scale = rows.square().mean(dim=1, keepdim=True) ** 0.25
-    filtered = torch.fft.irfft(torch.fft.rfft(rows / scale, n=size) * gain, n=size)
-    coefficients, basis = compress(filtered, rank, seed)
-    return coefficients * scale, torch.fft.irfft(torch.fft.rfft(basis) / gain, n=size)[:, :n_rest].contiguous()

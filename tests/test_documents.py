@@ -48,7 +48,10 @@ SHORT = [line for line in commands_of("galfit-ml") if ".fits" not in line and "b
 
 
 @pytest.mark.parametrize("line", SHORT)
-def test_every_short_command_that_is_named_runs(line: str, fresh_python: FreshPython) -> None:
+def test_every_short_command_that_is_named_runs(
+    line: str, fresh_python: FreshPython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code = "import sys; from galfit_ml.cli import main; sys.exit(main(sys.argv[1:]))"
     assert fresh_python(code, *line.split()[1:]).stdout.strip()
 

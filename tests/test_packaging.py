@@ -21,10 +21,11 @@ from conftest import ROOT, FreshPython
 
 import galfit_ml
 
-PACKAGES = {"galfit_ml": ROOT / "galfit_ml", "galfit_ml_emcee": ROOT / "plugins" / "galfit_ml_emcee"}
+PLUGINS = ("galfit_ml_cnn", "galfit_ml_emcee")
+PACKAGES = {"galfit_ml": ROOT / "galfit_ml", **{name: ROOT / "plugins" / name for name in PLUGINS}}
 LIBRARIES = {"torch", "numpy", "scipy", "astropy", "specutils", "matplotlib", "pandas", "emcee", "h5py"}
 LIGHT_NAMES = "__main__ backend cli errors flags hookspecs parameters progress registry"
-LIGHT = {"galfit_ml", "galfit_ml_emcee", *(f"galfit_ml.{name}" for name in LIGHT_NAMES.split())}
+LIGHT = {"galfit_ml", *PLUGINS, *(f"galfit_ml.{name}" for name in LIGHT_NAMES.split())}
 
 
 def module_names(package: str) -> Iterator[str]:
@@ -39,7 +40,7 @@ def may_load(module: str) -> set[str]:
         return set()
     if module.startswith(("galfit_ml.simulate.build", "galfit_ml.testing", "galfit_ml_emcee.")):
         return LIBRARIES - {"specutils", "matplotlib", "pandas"}
-    return {"numpy", "torch", "scipy"} if module.startswith("galfit_ml.simulate") else {"numpy"}
+    return {"numpy", "torch", "scipy"} if module.startswith(("galfit_ml.simulate", "galfit_ml_cnn.")) else {"numpy"}
 
 
 REPORT = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"

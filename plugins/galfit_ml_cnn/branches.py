@@ -1,0 +1,83 @@
+"""One branch for each property: a mixture, given the embedding and the properties drawn before it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from galfit_ml_cnn.mixture import Mixture
+
+
+class Branch(nn.Module):
+    """Embedding and what is known already, to one mixture.
+
+    Args:
+        n_embedding: size of the embedding.
+        n_known: properties known.
+        n_components: of the mixture.
+    """
+
+    def __init__(self, n_embedding: int, n_known: int, n_components: int = 6) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_embedding + n_known, 96),
+            nn.SiLU(),
+            nn.Linear(96, 96),
+            nn.SiLU(),
+            nn.Linear(96, 3 * n_components),
+        )
+
+    def forward(self, embedding: Tensor, known: Tensor) -> Mixture:
+        """Mixtures [...] from [..., n_embedding] and [..., n_known]."""
+        return Mixture.of(self.layers(torch.cat([embedding, known], dim=-1)))
+
+
+class Branches(nn.Module):
+    """p(offset, properties | embedding) as a product: each is predicted with those before it given.
+
+    The offset is the place of the redshift within its bin, -0.5 .. 0.5; the properties come as `targets.encode` has
+    them, here standardised by the mean and width they have in the simulations.
+
+    Args:
+        n_embedding: size of the embedding.
+        n_properties: number of properties.
+    """
+
+    mean: Tensor
+    width: Tensor
+
+    def __init__(self, n_embedding: int, n_properties: int) -> None:
+        super().__init__()
+        self.offset = Branch(n_embedding, 0, 4)
+        self.properties = nn.ModuleList(Branch(n_embedding, 1 + i) for i in range(n_properties))
+        self.register_buffer("mean", torch.zeros(n_properties))
+        self.register_buffer("width", torch.ones(n_properties))
+
+    def log_density(self, embedding: Tensor, offset: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """ln density of the offset [n] and of each property [n, n_properties] (in standardised units)."""
+        place = self.offset(embedding, embedding[:, :0])
+        known = torch.cat([offset[:, None], (encoded - self.mean) / self.width], dim=1)
+        properties = [
+            branch(embedding, known[:, : i + 1]).log_density(known[:, i + 1])
+            for i, branch in enumerate(self.properties)
+        ]
+        return place.log_density(offset) - place.log_mass(-0.5, 0.5), torch.stack(properties, dim=1)
+
+    def draw(self, embedding: Tensor, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+        """One draw for each row of the embedding.
+
+        Args:
+            embedding: [n, n_embedding].
+            uniform: [n, n_properties + 2] uniform numbers.
+            normal: [n, n_properties] normal numbers.
+
+        Returns:
+            offset [n] and properties [n, n_properties] as `targets.encode` has them.
+        """
+        place = self.offset(embedding, embedding[:, :0])
+        offset = place.draw_within(-0.5, 0.5, uniform[:, -1], uniform[:, -2])
+        known = offset[:, None]
+        for i, branch in enumerate(self.properties):
+            value = branch(embedding, known).draw(uniform[:, i], normal[:, i])
+            known = torch.cat([known, value[:, None]], dim=1)
+        return offset, known[:, 1:] * self.width + self.mean

@@ -1,0 +1,102 @@
+"""Batches of training spectra: rows of a pool, at a new brightness, under new conditions, with new noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from galfit_ml.instruments import Instrument
+from galfit_ml.simulate.conditions import Conditions
+from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml.simulate.spectrograph import Spectrograph
+from galfit_ml.simulate.surveys.settings import TRAINING_EXPOSURE
+from galfit_ml_cnn.inputs import Inputs, look
+from galfit_ml_cnn.layout import Layout
+from galfit_ml_cnn.network import truth_in_bins
+from galfit_ml_cnn.pool import COLUMNS, Piece, magnitude_limits
+from galfit_ml_cnn.rebinning import Rebinning
+from galfit_ml_cnn.targets import NAMES, Setting, encode
+
+LOST_ARM, LOST_BLOCKS = 0.08, 0.15
+"""Shares of training spectra without one of their arms, and with blocks of pixels missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """n spectra with their truth, as the network's loss takes them; `labels` [n, n_column] in plain units."""
+
+    inputs: Inputs
+    bins: Tensor
+    offset: Tensor
+    encoded: Tensor
+    labels: NDArray[np.float64]
+    snr: Tensor
+
+
+class Stream:
+    """Makes batches.
+
+    Args:
+        instrument: observed with.
+        layout: of the network.
+        pieces: of the pool.
+    """
+
+    def __init__(self, instrument: Instrument, layout: Layout, pieces: list[Piece]) -> None:
+        self.instrument, self.layout, self.pieces = instrument, layout, pieces
+        self.spectrograph = Spectrograph(instrument)
+        self.rebinning = Rebinning(instrument, layout.grid)
+        self.cosmology = Cosmology.default()
+
+    @torch.no_grad()
+    def batch(self, n: int, rng: np.random.Generator, *, whole: bool = False) -> Examples:
+        """n examples; `whole` leaves no arm or block out."""
+        piece = self.pieces[int(rng.integers(len(self.pieces)))]
+        rows = np.sort(rng.choice(len(piece), n, replace=False))
+        flux, labels = self._rescaled(piece, rows, rng)
+        low, high = TRAINING_EXPOSURE
+        exposure = torch.as_tensor(low * (high / low) ** rng.random(n), dtype=torch.float32)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        conditions = Conditions.draw(self.instrument, n, exposure, generator)
+        seen = self.spectrograph.observe(flux, conditions, tier=2, generator=generator)
+        ivar = seen.ivar if whole else seen.ivar * self._kept(n, rng)
+        return self._examples(*self.rebinning(seen.flux * (ivar > 0), ivar), labels)
+
+    def _rescaled(
+        self, piece: Piece, rows: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Tensor, NDArray[np.float64]]:
+        labels = piece.labels[rows].copy()
+        bright, faint = magnitude_limits(labels, self.instrument)
+        magnitude = bright + (faint - bright) * rng.random(len(rows))
+        gain = -0.4 * (magnitude - labels[:, COLUMNS.index("magnitude")])
+        for name in ("log_stellar_mass", "log_sfr", "log_mean"):
+            labels[:, COLUMNS.index(name)] += gain
+        labels[:, COLUMNS.index("magnitude")] = magnitude
+        mean = torch.as_tensor(10 ** labels[:, COLUMNS.index("log_mean")], dtype=torch.float32)
+        return torch.as_tensor(np.asarray(piece.flux[rows])).float() * mean[:, None], labels
+
+    def _kept(self, n: int, rng: np.random.Generator) -> Tensor:
+        """[n, n_native] 0 where an arm or a block of pixels is left out."""
+        kept = torch.ones(n, self.spectrograph.n_pix)
+        arms = list(self.spectrograph.arms)
+        for row in np.flatnonzero(rng.random(n) < LOST_ARM) if len(arms) > 1 else []:
+            kept[row, arms[int(rng.integers(len(arms)))]] = 0.0
+        for row in np.flatnonzero(rng.random(n) < LOST_BLOCKS):
+            for _ in range(int(rng.integers(1, 12))):
+                width = int(rng.integers(20, 800))
+                start = int(rng.integers(kept.shape[1]))
+                kept[row, start : start + width] = 0.0
+        return kept
+
+    def _examples(self, flux: Tensor, ivar: Tensor, labels: NDArray[np.float64]) -> Examples:
+        inputs = look(flux, ivar, self.layout.pool)
+        redshift = torch.as_tensor(labels[:, COLUMNS.index("redshift")])
+        bins, offset = truth_in_bins(redshift, self.layout)
+        values = {name: torch.as_tensor(labels[:, COLUMNS.index(name)]) for name in NAMES}
+        encoded = encode(values, Setting(redshift, inputs.log_scale), self.cosmology)
+        ratio = torch.where(ivar > 0, flux * ivar.sqrt(), torch.nan)
+        return Examples(inputs, bins, offset, encoded, labels, ratio.nanmedian(dim=1).values)

@@ -1,0 +1,217 @@
+"""Training: `python -m galfit_ml_cnn.train moons-lr --out run/ --hours 1`.
+
+Batches depend on seed and step alone, and so does dropout; a run that was stopped goes on from its last checkpoint with
+the same losses. Nothing but torch, numpy, scipy and the simulator is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from galfit_ml.instruments import Instrument, get_instrument
+from galfit_ml_cnn.layout import Layout
+from galfit_ml_cnn.network import Architecture, GalaxyNetwork
+from galfit_ml_cnn.pool import Pool
+from galfit_ml_cnn.schedule import Schedule
+from galfit_ml_cnn.stream import Examples, Stream
+from galfit_ml_cnn.validation import fixed_examples, validate
+
+VALIDATION_SEED = 7001
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training.
+
+    Args:
+        batch: spectra a step.
+        rate: learning rate of the plateau.
+        decay: weight decay.
+        property_weight: of a property's negative log density in the loss.
+        clip: largest norm of the gradient.
+        seed: of everything random.
+        descent: share of the time in which the learning rate falls.
+    """
+
+    batch: int = 64
+    rate: float = 1.5e-3
+    decay: float = 0.01
+    property_weight: float = 0.15
+    clip: float = 5.0
+    seed: int = 0
+    descent: float = 0.3
+
+
+class Trainer:
+    """A network, its optimiser and where they stand.
+
+    Args:
+        instrument: whose spectra are learnt.
+        architecture: of the network.
+        recipe: of the training.
+        stream: of examples.
+    """
+
+    def __init__(self, instrument: Instrument, architecture: Architecture, recipe: Recipe, stream: Stream) -> None:
+        self.instrument, self.recipe, self.stream = instrument, recipe, stream
+        torch.manual_seed(recipe.seed)
+        self.network = GalaxyNetwork(stream.layout, architecture)
+        self.network.fast = True
+        groups = parameter_groups(self.network, recipe.decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98))
+        self.schedule = Schedule(recipe.rate)
+        self.step = 0
+        self.spent = 0.0
+        self.history: list[dict[str, Any]] = []
+
+    def standardise(self, examples: list[Examples]) -> None:
+        """Give the branches the mean and width that encoded properties have."""
+        encoded = torch.cat([one.encoded for one in examples])
+        self.network.branches.mean.copy_(encoded.mean(0))
+        self.network.branches.width.copy_(encoded.std(0))
+
+    def examples(self) -> Iterator[Examples]:
+        """Batches from the present step on, each made while the one before is learnt."""
+        with ThreadPoolExecutor(1) as pool:
+            step = self.step
+            waiting = pool.submit(self._batch, step)
+            while True:
+                ready = waiting.result()
+                step += 1
+                waiting = pool.submit(self._batch, step)
+                yield ready
+
+    def _batch(self, step: int) -> Examples:
+        return self.stream.batch(self.recipe.batch, np.random.default_rng([self.recipe.seed, 1, step]))
+
+    def learn(self, examples: Examples) -> float:
+        """One step; its loss."""
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.schedule.rate(self.step)
+        loss = self.network.loss(examples.inputs, examples.bins, examples.offset, examples.encoded)
+        total = loss.total(self.recipe.property_weight)
+        self.optimiser.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        self.step += 1
+        return float(total.detach())
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, under its name only when complete."""
+        part = path.with_suffix(".part")
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": asdict(self.schedule),
+            "step": self.step,
+            "spent": self.spent,
+            "history": self.history,
+        }
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule = Schedule(**state["schedule"])
+        self.step, self.spent, self.history = state["step"], state["spent"], state["history"]
+
+
+def parameter_groups(network: GalaxyNetwork, decay: float) -> list[dict[str, Any]]:
+    """Weights decay, biases do not."""
+    named = list(network.named_parameters())
+    return [
+        {"params": [p for _, p in named if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def run(trainer: Trainer, folder: Path, seconds: float, every: int, held_out: list[Examples]) -> None:
+    """Train for a time, with checkpoints and validation every so many steps."""
+    start, before = time.monotonic(), trainer.spent
+    recent: list[float] = []
+    for examples in trainer.examples():
+        recent.append(trainer.learn(examples))
+        trainer.spent = before + time.monotonic() - start
+        per_step = (trainer.spent - before) / len(recent)
+        left = seconds - trainer.spent
+        if left < trainer.recipe.descent * seconds:
+            trainer.schedule.begin_descent(trainer.step, int(left / per_step))
+        ended = trainer.schedule.finished(trainer.step)
+        if trainer.step % every == 0 or ended:
+            note(trainer, recent[-every:], folder, held_out)
+        if ended:
+            return
+
+
+def note(trainer: Trainer, recent: list[float], folder: Path, held_out: list[Examples]) -> None:
+    """Validate, write a line and a checkpoint."""
+    score = validate(trainer.network, held_out)
+    row = {
+        "step": trainer.step,
+        "spectra": trainer.step * trainer.recipe.batch,
+        "seconds": round(trainer.spent, 1),
+        "rate": trainer.schedule.rate(trainer.step),
+        "loss": float(np.mean(recent)),
+        "bins": score.bins,
+        "offset": score.offset,
+        **score.properties,
+        **score.success,
+    }
+    trainer.history.append(row)
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
+    trainer.save(folder / "checkpoint.pt")
+
+
+def tell(done: int, total: int, what: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(f"{done}/{total} {what}\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("instrument")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--pool", type=Path, help="folder of noiseless spectra (default: OUT/pool)")
+    parser.add_argument("--pieces", type=int, default=16, help="of 4096 noiseless spectra each")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--every", type=int, default=250)
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    instrument = get_instrument(options.instrument)
+    layout = Layout.of(instrument)
+    pools = [Pool(options.pool or options.out / "pool", instrument, seed) for seed in (0, VALIDATION_SEED)]
+    for pool, n_pieces in zip(pools, (options.pieces, 1), strict=True):
+        pool.grow(n_pieces, tell)
+    streams = [Stream(instrument, layout, pool.load()) for pool in pools]
+    held_out = fixed_examples(streams[1], 16, 128, VALIDATION_SEED)
+    trainer = Trainer(instrument, Architecture(), Recipe(), streams[0])
+    trainer.standardise(held_out)
+    if options.resume and (options.out / "checkpoint.pt").is_file():
+        trainer.load(options.out / "checkpoint.pt")
+    run(trainer, options.out, 3600 * options.hours, options.every, held_out)
+
+
+if __name__ == "__main__":
+    main()

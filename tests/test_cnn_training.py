@@ -1,0 +1,227 @@
+"""Training: the pool, the stream of examples, checkpoints, and the posterior draws of a network that has learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from galfit_ml.instruments import get_instrument
+from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml.simulate.prior import MASS_RANGE
+from galfit_ml_cnn import pool as pools
+from galfit_ml_cnn.draws import Random, draw
+from galfit_ml_cnn.layout import Layout
+from galfit_ml_cnn.network import Architecture
+from galfit_ml_cnn.pool import COLUMNS, Piece, Pool, magnitude_limits
+from galfit_ml_cnn.schedule import Schedule
+from galfit_ml_cnn.stream import Examples, Stream
+from galfit_ml_cnn.targets import NAMES
+from galfit_ml_cnn.train import Recipe, Trainer
+from galfit_ml_cnn.validation import best_redshift, fixed_examples, validate
+
+SDSS = get_instrument("sdss")
+SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, n_rest=4, n_embedding=8)
+RECIPE = Recipe(batch=8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> list[Piece]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pools, "PIECE", 96)
+        patch.setattr(pools, "BATCH", 48)
+        pool = Pool(tmp_path_factory.mktemp("pool"), SDSS, 5)
+        pool.grow(2)
+        return pool.load()
+
+
+@pytest.fixture(scope="module")
+def stream(pieces: list[Piece]) -> Stream:
+    return Stream(SDSS, Layout.of(SDSS), pieces)
+
+
+def column(labels: np.ndarray, name: str) -> np.ndarray:
+    return np.asarray(labels[:, COLUMNS.index(name)])
+
+
+# The pool.
+
+
+def test_a_pool_grows_and_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "PIECE", 8)
+    monkeypatch.setattr(pools, "BATCH", 8)
+    pool = Pool(tmp_path, SDSS, 1)
+    pool.grow(1)
+    first = pool.path(0, "flux").read_bytes()
+    seen: list[tuple[int, int]] = []
+    pool.grow(2, lambda done, total, _: seen.append((done, total)))
+    assert pool.path(0, "flux").read_bytes() == first
+    assert [len(piece) for piece in pool.load()] == [8, 8]
+    assert seen == [(16, 16)]
+    assert not list(tmp_path.glob("*.part"))
+    assert not np.array_equal(pool.load()[0].labels, pool.load()[1].labels)
+
+
+def test_every_brightness_the_prior_allows_may_be_drawn(pieces: list[Piece]) -> None:
+    labels = pieces[0].labels
+    bright, faint = magnitude_limits(labels, SDSS)
+    magnitude, mass = column(labels, "magnitude"), column(labels, "log_stellar_mass")
+    assert (bright <= magnitude).all()
+    assert (magnitude <= faint).all()
+    for limit in (bright, faint):
+        scaled = mass - 0.4 * (limit - magnitude)
+        assert ((scaled > MASS_RANGE[0] - 1e-6) & (scaled < MASS_RANGE[1] + 1e-6)).all()
+
+
+# Examples.
+
+
+def test_examples_depend_on_the_seed_alone(stream: Stream) -> None:
+    one, same, other = (stream.batch(8, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one.inputs.channels, same.inputs.channels)
+    assert not torch.equal(one.inputs.channels, other.inputs.channels)
+
+
+def test_a_rescaled_galaxy_keeps_its_mass_to_light_ratio(stream: Stream, pieces: list[Piece]) -> None:
+    rng = np.random.default_rng(4)
+    flux, labels = stream._rescaled(pieces[0], np.arange(20), rng)
+    before = pieces[0].labels[:20]
+    change = column(labels, "magnitude") - column(before, "magnitude")
+    assert np.abs(change).max() > 0.5
+    for name in ("log_stellar_mass", "log_sfr"):
+        np.testing.assert_allclose(column(labels, name) - column(before, name), -0.4 * change, atol=1e-9)
+    for name in ("redshift", "log_metallicity", "log_age"):
+        np.testing.assert_array_equal(column(labels, name), column(before, name))
+    stored = np.asarray(pieces[0].flux[:20], dtype=float).mean(1) * 10 ** column(before, "log_mean")
+    np.testing.assert_allclose(flux.mean(1).numpy() / stored, 10 ** (-0.4 * change), rtol=1e-4)
+
+
+def test_what_is_left_out_is_marked_as_bad(stream: Stream) -> None:
+    rng = np.random.default_rng(0)
+    whole = stream.batch(64, rng, whole=True).inputs.channels[:, 5].mean(dim=1)
+    cut = torch.cat([stream.batch(64, rng).inputs.channels[:, 5].mean(dim=1) for _ in range(2)])
+    assert float(whole.min()) > 0.9 * float(whole.max())
+    assert float(cut.min()) < 0.9 * float(whole.max())
+
+
+# Learning.
+
+
+def trainer(stream: Stream) -> Trainer:
+    made = Trainer(SDSS, SMALL, RECIPE, stream)
+    made.standardise(fixed_examples(stream, 1, 64, 9))
+    return made
+
+
+def losses(trainer: Trainer, n: int) -> list[float]:
+    return [trainer.learn(examples) for examples, _ in zip(trainer.examples(), range(n), strict=False)]
+
+
+def test_a_run_taken_up_again_has_the_same_losses(stream: Stream, tmp_path: Path) -> None:
+    whole = losses(trainer(stream), 6)
+    first = trainer(stream)
+    begun = losses(first, 3)
+    first.save(tmp_path / "checkpoint.pt")
+    second = trainer(stream)
+    second.load(tmp_path / "checkpoint.pt")
+    assert second.step == 3
+    np.testing.assert_allclose([*begun, *losses(second, 3)], whole, rtol=1e-5)
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    schedule = Schedule(1.0, warm_up=10)
+    assert schedule.rate(4) == pytest.approx(0.5)
+    assert schedule.rate(500) == 1.0
+    assert not schedule.finished(500)
+    schedule.begin_descent(500, 100)
+    schedule.begin_descent(550, 1)
+    assert schedule.rate(549) == pytest.approx(0.5)
+    assert schedule.rate(599) == pytest.approx(0.0)
+    assert schedule.finished(600)
+
+
+@pytest.mark.slow
+def test_a_small_network_learns_redshifts(stream: Stream) -> None:
+    """Eight maps and 150 steps of sixteen spectra, all from 192 galaxies, which it then knows."""
+    made = Trainer(SDSS, SMALL, Recipe(batch=16, rate=5e-3), stream)
+    held = fixed_examples(stream, 2, 64, 1)
+    made.standardise(held)
+    before = validate(made.network, held)
+    losses(made, 150)
+    after = validate(made.network, held)
+    assert after.bins < before.bins - 1.0
+    assert after.properties["log_stellar_mass"] < before.properties["log_stellar_mass"]
+
+
+# Draws.
+
+
+def drawn(stream: Stream, examples: Examples, dropout: float, n_draws: int = 64, log_prior: torch.Tensor | None = None):
+    torch.manual_seed(0)
+    made = Trainer(SDSS, Architecture(8, (1, 2), 4, 4, 8, dropout), RECIPE, stream)
+    made.network.fast = False
+    network = made.network.eval()
+    random = [Random.of(network, n_draws, np.random.default_rng([7, i])) for i in range(len(examples.inputs))]
+    prior = torch.zeros(len(random), network.layout.n_bins) if log_prior is None else log_prior
+    return network, draw(network, examples.inputs, prior, random, Cosmology.default())
+
+
+def test_draws_lie_in_their_ranges(stream: Stream) -> None:
+    examples = stream.batch(6, np.random.default_rng(2))
+    network, made = drawn(stream, examples, 0.1)
+    assert made.redshift.shape == (6, 64)
+    low, high = network.layout.redshift
+    assert bool(((made.redshift >= low) & (made.redshift <= high)).all())
+    assert set(made.properties) == set(NAMES)
+    assert all(bool(torch.isfinite(value).all()) and value.shape == (6, 64) for value in made.properties.values())
+    torch.testing.assert_close(made.probability.sum(1), torch.ones(6), rtol=1e-4, atol=0)
+
+
+def test_draws_have_the_stated_probabilities(stream: Stream) -> None:
+    """Without dropout: the share of draws below the quartiles of the probability over bins."""
+    examples = stream.batch(4, np.random.default_rng(2))
+    network, made = drawn(stream, examples, 0.0, n_draws=4000)
+    edges = torch.as_tensor(network.layout.bins + network.layout.bin_width / 2)
+    for redshift, probability in zip(made.redshift, made.probability, strict=True):
+        for share in (0.25, 0.5, 0.75):
+            at = int(torch.searchsorted(probability.cumsum(0), share))
+            below = float((torch.log1p(redshift) <= edges[at]).float().mean())
+            assert below == pytest.approx(float(probability[: at + 1].sum()), abs=5 * 0.5 / np.sqrt(4000))
+
+
+def test_a_prior_on_the_redshift_is_exact(stream: Stream) -> None:
+    examples = stream.batch(3, np.random.default_rng(2))
+    network, free = drawn(stream, examples, 0.0)
+    allowed = torch.full((3, network.layout.n_bins), -torch.inf)
+    allowed[:, 100:140] = 0.0
+    _, held = drawn(stream, examples, 0.0, log_prior=allowed)
+    expected = free.probability[:, 100:140] / free.probability[:, 100:140].sum(1, keepdim=True)
+    torch.testing.assert_close(held.probability[:, 100:140], expected, rtol=1e-3, atol=1e-6)
+    low, high = (network.layout.bins[i] + s * network.layout.bin_width / 2 for i, s in ((100, -1), (139, 1)))
+    assert bool(((torch.log1p(held.redshift) > low - 1e-9) & (torch.log1p(held.redshift) < high + 1e-9)).all())
+
+
+def test_without_dropout_the_draws_know_no_network_error(stream: Stream) -> None:
+    """p = 0: the masks' numbers change nothing. p > 0: they do."""
+    examples = stream.batch(3, np.random.default_rng(2))
+    for dropout, same in ((0.0, True), (0.4, False)):
+        torch.manual_seed(0)
+        made = Trainer(SDSS, Architecture(8, (1, 2), 4, 4, 8, dropout), RECIPE, stream)
+        network = made.network.eval()
+        network.fast = False
+        random = [Random.of(network, 16, np.random.default_rng([7, i])) for i in range(3)]
+        other = [Random(one.maps.flip(0), one.latent.flip(0), one.uniform, one.normal) for one in random]
+        prior = torch.zeros(3, network.layout.n_bins)
+        first, second = (draw(network, examples.inputs, prior, r, Cosmology.default()) for r in (random, other))
+        assert torch.equal(first.redshift, second.redshift) is same
+        assert torch.equal(first.properties["dust_av"], second.properties["dust_av"]) is same
+
+
+def test_the_best_window_is_found(stream: Stream) -> None:
+    layout = stream.layout
+    logits = torch.full((1, layout.n_bins), -20.0)
+    logits[0, 300:304] = 0.0
+    logits[0, 900] = 0.5
+    assert float(best_redshift(logits, layout)[0]) == pytest.approx(np.expm1(layout.bins[300:304].mean()), abs=1e-4)

@@ -173,7 +173,8 @@ def test_draws_of_a_truncated_mixture_have_its_density() -> None:
     many = Mixture(*(getattr(one, name).expand(n, 2) for name in ("log_weight", "mean", "sigma")))
     generator = torch.Generator().manual_seed(4)
     uniform = torch.rand(2, n, generator=generator)
-    draws = many.draw_within(-0.5, 0.5, uniform[0], uniform[1]).numpy()
+    ends = torch.full((n,), -0.5), torch.full((n,), 0.5)
+    draws = many.draw_within(*ends, uniform[0], uniform[1]).numpy()
 
     def share(x: np.ndarray) -> np.ndarray:
         return 0.6 * norm(-0.4, 0.2).cdf(x) + 0.4 * norm(0.8, 0.3).cdf(x)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
+from galfit_ml.errors import PriorError
 from galfit_ml.instruments import get_instrument
+from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.prior import MASS_RANGE
 from galfit_ml_cnn import pool as pools
+from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.draws import Random, draw
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture
@@ -158,14 +164,16 @@ def test_a_small_network_learns_redshifts(stream: Stream) -> None:
 # Draws.
 
 
-def drawn(stream: Stream, examples: Examples, dropout: float, n_draws: int = 64, log_prior: torch.Tensor | None = None):
+def drawn(
+    stream: Stream, examples: Examples, dropout: float, n_draws: int = 64, prior: RedshiftPrior | None = None
+) -> Any:
     torch.manual_seed(0)
-    made = Trainer(SDSS, Architecture(8, (1, 2), 4, 4, 8, dropout), RECIPE, stream)
-    made.network.fast = False
-    network = made.network.eval()
-    random = [Random.of(network, n_draws, np.random.default_rng([7, i])) for i in range(len(examples.inputs))]
-    prior = torch.zeros(len(random), network.layout.n_bins) if log_prior is None else log_prior
-    return network, draw(network, examples.inputs, prior, random, Cosmology.default())
+    made_of = Architecture(8, (1, 2), 4, 4, 8, dropout)
+    network = Trainer(SDSS, made_of, RECIPE, stream).network.eval()
+    network.fast = False
+    random = [Random.of(made_of, n_draws, np.random.default_rng([7, i])) for i in range(len(examples.inputs))]
+    allowed = Allowed.of([prior or RedshiftPrior()] * len(random), network.layout)
+    return network, draw(network, examples.inputs, allowed, random, Cosmology.default())
 
 
 def test_draws_lie_in_their_ranges(stream: Stream) -> None:
@@ -191,16 +199,44 @@ def test_draws_have_the_stated_probabilities(stream: Stream) -> None:
             assert below == pytest.approx(float(probability[: at + 1].sum()), abs=5 * 0.5 / np.sqrt(4000))
 
 
-def test_a_prior_on_the_redshift_is_exact(stream: Stream) -> None:
+def test_a_range_of_redshifts_is_exact(stream: Stream) -> None:
+    """Bins inside keep their proportions; no draw lies outside, nor beyond the middle of a bin that is cut."""
     examples = stream.batch(3, np.random.default_rng(2))
     network, free = drawn(stream, examples, 0.0)
-    allowed = torch.full((3, network.layout.n_bins), -torch.inf)
-    allowed[:, 100:140] = 0.0
-    _, held = drawn(stream, examples, 0.0, log_prior=allowed)
-    expected = free.probability[:, 100:140] / free.probability[:, 100:140].sum(1, keepdim=True)
-    torch.testing.assert_close(held.probability[:, 100:140], expected, rtol=1e-3, atol=1e-6)
-    low, high = (network.layout.bins[i] + s * network.layout.bin_width / 2 for i, s in ((100, -1), (139, 1)))
-    assert bool(((torch.log1p(held.redshift) > low - 1e-9) & (torch.log1p(held.redshift) < high + 1e-9)).all())
+    layout = network.layout
+    low, high = np.expm1(layout.bins[100]), np.expm1(layout.bins[140] + layout.bin_width / 2)
+    _, held = drawn(stream, examples, 0.0, prior=RedshiftPrior(low, high))
+    expected = free.probability[:, 101:140] / free.probability[:, 101:140].sum(1, keepdim=True)
+    found = held.probability[:, 101:140] / held.probability[:, 101:140].sum(1, keepdim=True)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+    assert bool(((held.redshift >= low) & (held.redshift <= high)).all())
+    assert float(held.probability[:, :100].sum()) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_fixed_redshift_is_every_draw(stream: Stream) -> None:
+    examples = stream.batch(3, np.random.default_rng(2))
+    _, made = drawn(stream, examples, 0.1, prior=RedshiftPrior(0.123456789, 0.123456789))
+    assert bool((made.redshift == 0.123456789).all())
+    assert float(made.properties["dust_av"].std()) > 0
+
+
+def test_a_distribution_multiplies_the_density(stream: Stream) -> None:
+    """A normal prior over what the network says, summed bin by bin."""
+    examples = stream.batch(2, np.random.default_rng(2))
+    network, free = drawn(stream, examples, 0.0)
+    prior = norm(0.3, 0.02)
+    _, held = drawn(stream, examples, 0.0, n_draws=4000, prior=RedshiftPrior(0.0, np.inf, prior))
+    z = np.expm1(network.layout.bins)
+    weight = free.probability.double().numpy() * prior.pdf(z)
+    mean = (weight * z).sum(1) / weight.sum(1)
+    width = np.sqrt((weight * (z - mean[:, None]) ** 2).sum(1) / weight.sum(1))
+    np.testing.assert_allclose(held.redshift.mean(1), mean, atol=5 * width.max() / np.sqrt(4000) + 2e-4)
+    np.testing.assert_allclose(held.redshift.std(1), width, rtol=0.08)
+
+
+def test_a_prior_beyond_the_network_is_refused(stream: Stream) -> None:
+    with pytest.raises(PriorError, match="what the network covers"):
+        Allowed.of([RedshiftPrior(3.0, 4.0)], stream.layout)
 
 
 def test_without_dropout_the_draws_know_no_network_error(stream: Stream) -> None:
@@ -208,13 +244,13 @@ def test_without_dropout_the_draws_know_no_network_error(stream: Stream) -> None
     examples = stream.batch(3, np.random.default_rng(2))
     for dropout, same in ((0.0, True), (0.4, False)):
         torch.manual_seed(0)
-        made = Trainer(SDSS, Architecture(8, (1, 2), 4, 4, 8, dropout), RECIPE, stream)
-        network = made.network.eval()
+        made_of = Architecture(8, (1, 2), 4, 4, 8, dropout)
+        network = Trainer(SDSS, made_of, RECIPE, stream).network.eval()
         network.fast = False
-        random = [Random.of(network, 16, np.random.default_rng([7, i])) for i in range(3)]
-        other = [Random(one.maps.flip(0), one.latent.flip(0), one.uniform, one.normal) for one in random]
-        prior = torch.zeros(3, network.layout.n_bins)
-        first, second = (draw(network, examples.inputs, prior, r, Cosmology.default()) for r in (random, other))
+        random = [Random.of(made_of, 16, np.random.default_rng([7, i])) for i in range(3)]
+        other = [replace(one, maps=one.maps.flip(0), latent=one.latent.flip(0)) for one in random]
+        allowed = Allowed.of([RedshiftPrior()] * 3, network.layout)
+        first, second = (draw(network, examples.inputs, allowed, r, Cosmology.default()) for r in (random, other))
         assert torch.equal(first.redshift, second.redshift) is same
         assert torch.equal(first.properties["dust_av"], second.properties["dust_av"]) is same
 

@@ -55,7 +55,7 @@ class Branches(nn.Module):
 
     def log_density(self, embedding: Tensor, offset: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """ln density of the offset [n] and of each property [n, n_properties] (in standardised units)."""
-        place = self.offset(embedding, embedding[:, :0])
+        place = self.offsets(embedding)
         known = torch.cat([offset[:, None], (encoded - self.mean) / self.width], dim=1)
         properties = [
             branch(embedding, known[:, : i + 1]).log_density(known[:, i + 1])
@@ -63,21 +63,20 @@ class Branches(nn.Module):
         ]
         return place.log_density(offset) - place.log_mass(-0.5, 0.5), torch.stack(properties, dim=1)
 
-    def draw(self, embedding: Tensor, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-        """One draw for each row of the embedding.
+    def offsets(self, embedding: Tensor) -> Mixture:
+        """Density of the offset, to be truncated to the bin, for each row [...] of the embedding."""
+        return self.offset(embedding, embedding[..., :0])
+
+    def draw(self, embedding: Tensor, offset: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
+        """One draw of the properties, as `targets.encode` has them, for each row.
 
         Args:
             embedding: [n, n_embedding].
-            uniform: [n, n_properties + 2] uniform numbers.
-            normal: [n, n_properties] normal numbers.
-
-        Returns:
-            offset [n] and properties [n, n_properties] as `targets.encode` has them.
+            offset: [n].
+            uniform, normal: [n, n_properties] random numbers.
         """
-        place = self.offset(embedding, embedding[:, :0])
-        offset = place.draw_within(-0.5, 0.5, uniform[:, -1], uniform[:, -2])
         known = offset[:, None]
         for i, branch in enumerate(self.properties):
             value = branch(embedding, known).draw(uniform[:, i], normal[:, i])
             known = torch.cat([known, value[:, None]], dim=1)
-        return offset, known[:, 1:] * self.width + self.mean
+        return known[:, 1:] * self.width + self.mean

@@ -15,13 +15,18 @@ import torch
 from torch import Tensor
 
 from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.inputs import Inputs
-from galfit_ml_cnn.network import GalaxyNetwork
+from galfit_ml_cnn.layout import Layout
+from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.targets import NAMES, Setting, decode
 
 N_READINGS = 6
 REACH = 3
 """Redshift bins on either side that a reading stands for."""
+
+N_CANDIDATES = 8
+"""Places within its bin among which a draw is chosen where the redshift has a distribution as its prior."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,22 +52,35 @@ class Random:
 
     Args:
         maps, latent: [n_draws, n_templates], [n_draws, n_embedding] uniform: what they leave out.
-        uniform: [n_draws, n_properties + 3] uniform.
-        normal: [n_draws, n_properties].
+        bins: [n_draws] uniform.
+        offset: [n_draws, N_CANDIDATES, 2] uniform.
+        choice: [n_draws] uniform.
+        uniform, normal: [n_draws, n_properties].
     """
 
     maps: Tensor
     latent: Tensor
+    bins: Tensor
+    offset: Tensor
+    choice: Tensor
     uniform: Tensor
     normal: Tensor
 
     @classmethod
-    def of(cls, network: GalaxyNetwork, n_draws: int, rng: np.random.Generator) -> Random:
+    def of(cls, architecture: Architecture, n_draws: int, rng: np.random.Generator) -> Random:
         """Numbers for one spectrum."""
-        sizes = network.architecture.n_templates, network.architecture.n_embedding, len(NAMES) + 3
-        maps, latent, uniform = (torch.as_tensor(rng.random((n_draws, size)), dtype=torch.float32) for size in sizes)
+
+        def flat(*shape: int) -> Tensor:
+            return torch.as_tensor(rng.random((n_draws, *shape)), dtype=torch.float32)
+
         return cls(
-            maps, latent, uniform, torch.as_tensor(rng.standard_normal((n_draws, len(NAMES))), dtype=torch.float32)
+            flat(architecture.n_templates),
+            flat(architecture.n_embedding),
+            flat(),
+            flat(N_CANDIDATES, 2),
+            flat(),
+            flat(len(NAMES)),
+            torch.as_tensor(rng.standard_normal((n_draws, len(NAMES))), dtype=torch.float32),
         )
 
 
@@ -70,7 +88,7 @@ class Random:
 def draw(
     network: GalaxyNetwork,
     inputs: Inputs,
-    log_prior: Tensor,
+    allowed: Allowed,
     random: list[Random],
     cosmology: Cosmology,
     temperature: float = 1.0,
@@ -80,47 +98,43 @@ def draw(
     Args:
         network: in evaluation mode.
         inputs: n spectra.
-        log_prior: [n, n_bins] ln of what the user says of each redshift bin over the training's; 0 for nothing.
+        allowed: n priors on the redshift.
         random: n.
         cosmology: of the simulations.
         temperature: logits are divided by it.
     """
     maps, rest, summary = network.features(inputs)
     correlations, preference = network.head.correlations(maps), network.head.preference(summary)
-    rows = [
-        _bins(network, correlations[i], (preference[i], log_prior[i]), one, temperature) for i, one in enumerate(random)
+    dropout = network.architecture.dropout
+    logits = [
+        (_factors(one.maps, dropout) @ correlations[i] + preference[i]) / temperature + allowed.log_weight[i]
+        for i, one in enumerate(random)
     ]
+    rows = [_bins(own, one.bins) for own, one in zip(logits, random, strict=True)]
     bins, probability = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
     readings, which = _readings(bins, probability)
     embedding = _embeddings(network, rest, summary, readings)
     chosen = torch.gather(embedding, 1, which[..., None].expand(-1, -1, embedding.shape[2]))
-    latent = torch.stack([one.latent for one in random])
-    offset, encoded = _properties(network, _masked(chosen, latent, network.architecture.dropout), random)
-    redshift = torch.expm1(_log_stretch(network, bins, offset))
+    latent = chosen * _factors(torch.stack([one.latent for one in random]), dropout)
+    offset = torch.stack([_offset(network, latent[i], bins[i], allowed, i, one) for i, one in enumerate(random)])
+    uniform, normal = (torch.cat([getattr(one, name) for one in random]) for name in ("uniform", "normal"))
+    encoded = network.branches.draw(latent.flatten(0, 1), offset.flatten(), uniform, normal)
+    redshift = _redshift(network.layout, bins, offset, allowed)
     setting = Setting(redshift, inputs.log_scale[:, None].expand_as(redshift))
-    return Drawn(redshift, decode(encoded, setting, cosmology), probability, embedding[:, 0])
+    properties = decode(encoded.unflatten(0, tuple(offset.shape)), setting, cosmology)
+    return Drawn(redshift, properties, probability, embedding[:, 0])
 
 
-def _bins(
-    network: GalaxyNetwork, correlations: Tensor, plain: tuple[Tensor, Tensor], random: Random, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Redshift bins [n_draws] of one spectrum, and the probability of each bin [n_bins]."""
-    preference, log_prior = plain
-    kept = _factors(random.maps, network.architecture.dropout)
-    logits = (kept @ correlations + preference) / temperature + log_prior
+def _bins(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Redshift bins [n_draws] from logits [n_draws, n_bins], and the mean probability of each bin [n_bins]."""
     cumulative = torch.softmax(logits, dim=1).cumsum(dim=1)
-    at = random.uniform[:, -1:] * cumulative[:, -1:]
-    bins = torch.searchsorted(cumulative, at).clamp(max=logits.shape[1] - 1)[:, 0]
-    return bins, cumulative.mean(dim=0).diff(prepend=cumulative.new_zeros(1))
+    bins = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:]).clamp(max=logits.shape[1] - 1)
+    return bins[:, 0], cumulative.mean(dim=0).diff(prepend=cumulative.new_zeros(1))
 
 
 def _factors(uniform: Tensor, dropout: float) -> Tensor:
     """Dropout as factors: 0, or 1 / (1 - dropout)."""
     return (uniform >= dropout).to(uniform.dtype) / (1.0 - dropout)
-
-
-def _masked(embedding: Tensor, uniform: Tensor, dropout: float) -> Tensor:
-    return embedding * _factors(uniform, dropout)
 
 
 def _readings(bins: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,16 +159,29 @@ def _embeddings(network: GalaxyNetwork, rest: Tensor, summary: Tensor, readings:
     return network.embedding(rest[each], summary[each], readings.flatten()).unflatten(0, (n, k))
 
 
-def _properties(network: GalaxyNetwork, embedding: Tensor, random: list[Random]) -> tuple[Tensor, Tensor]:
-    """Offset [n, n_draws] and encoded properties [n, n_draws, n_properties]."""
-    shape = embedding.shape[:2]
-    uniform, normal = (torch.cat([getattr(one, name) for one in random]) for name in ("uniform", "normal"))
-    offset, encoded = network.branches.draw(embedding.flatten(0, 1), uniform[:, :-1], normal)
-    return offset.unflatten(0, shape), encoded.unflatten(0, shape)
-
-
-def _log_stretch(network: GalaxyNetwork, bins: Tensor, offset: Tensor) -> Tensor:
-    """ln(1 + z), float64."""
+def _offset(network: GalaxyNetwork, latent: Tensor, bins: Tensor, allowed: Allowed, row: int, random: Random) -> Tensor:
+    """Place of each draw [n_draws] within its bin; where a distribution is given, chosen among candidates by it."""
+    mixture = network.branches.offsets(latent)
+    low, high = allowed.low[row, bins], allowed.high[row, bins]
+    prior = allowed.priors[row]
+    if prior.distribution is None:
+        return mixture.draw_within(low, high, random.offset[:, 0, 0], random.offset[:, 0, 1])
+    candidates = torch.stack(
+        [mixture.draw_within(low, high, u[:, 0], u[:, 1]) for u in random.offset.unbind(dim=1)], dim=1
+    )
     layout = network.layout
+    z = np.expm1(layout.bins[bins.numpy()][:, None] + layout.bin_width * candidates.double().numpy())
+    weight = torch.as_tensor(prior.log_density(np.clip(z, *layout.redshift)), dtype=torch.float32)
+    cumulative = torch.softmax(weight.nan_to_num(neginf=-1e4), dim=1).cumsum(dim=1)
+    chosen = torch.searchsorted(cumulative, random.choice[:, None] * cumulative[:, -1:]).clamp(max=N_CANDIDATES - 1)
+    return torch.gather(candidates, 1, chosen)[:, 0]
+
+
+def _redshift(layout: Layout, bins: Tensor, offset: Tensor, allowed: Allowed) -> Tensor:
+    """Redshifts [n, n_draws], float64, within what is allowed to the last digit."""
     place = layout.first_shift * layout.phases + bins.double() + 0.5 + offset.double()
-    return (place * layout.bin_width).clamp(np.log1p(layout.redshift[0]), np.log1p(layout.redshift[1]))
+    low, high = (
+        torch.as_tensor([limit(prior) for prior in allowed.priors], dtype=torch.float64)[:, None]
+        for limit in (lambda p: max(p.low, layout.redshift[0]), lambda p: min(p.high, layout.redshift[1]))
+    )
+    return torch.expm1(place * layout.bin_width).maximum(low).minimum(high)

@@ -48,14 +48,14 @@ class Mixture:
         component = self._component(self.log_weight, uniform)
         return torch.gather(self.mean, -1, component)[..., 0] + normal * torch.gather(self.sigma, -1, component)[..., 0]
 
-    def draw_within(self, low: float, high: float, uniform: Tensor, second: Tensor) -> Tensor:
-        """The same of the mixture truncated to low .. high, from two uniform numbers."""
-        left, right = (torch.special.ndtr((x - self.mean) / self.sigma) for x in (low, high))
+    def draw_within(self, low: Tensor, high: Tensor, uniform: Tensor, second: Tensor) -> Tensor:
+        """The same of the mixtures truncated to low .. high, [...] each, from two uniform numbers."""
+        left, right = (torch.special.ndtr((x[..., None] - self.mean) / self.sigma) for x in (low, high))
         share = (right - left).clamp(min=1e-12)
         component = self._component(torch.log_softmax(self.log_weight + share.log(), dim=-1), uniform)
         mean, sigma, a, b = (torch.gather(v, -1, component)[..., 0] for v in (self.mean, self.sigma, left, right))
         p = (a + (b - a) * second).clamp(1e-6, 1 - 1e-6)
-        return (mean + sigma * torch.special.ndtri(p)).clamp(low, high)
+        return (mean + sigma * torch.special.ndtri(p)).maximum(low).minimum(high)
 
     @staticmethod
     def _component(log_weight: Tensor, uniform: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """Training: `python -m galfit_ml_cnn.train moons-lr --out run/ --hours 1`.
 
 Batches depend on seed and step alone, and so does dropout; a run that was stopped goes on from its last checkpoint with
-the same losses. Nothing but torch, numpy, scipy and the simulator is needed.
+the same losses. Nothing but torch, numpy, scipy, safetensors and the simulator is needed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -14,12 +15,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from galfit_ml import __version__
 from galfit_ml.instruments import Instrument, get_instrument
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
@@ -27,6 +30,7 @@ from galfit_ml_cnn.pool import Pool
 from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Stream
 from galfit_ml_cnn.validation import fixed_examples, validate
+from galfit_ml_cnn.weights import Trained, save
 
 VALIDATION_SEED = 7001
 
@@ -157,7 +161,27 @@ def run(trainer: Trainer, folder: Path, seconds: float, every: int, held_out: li
         if trainer.step % every == 0 or ended:
             note(trainer, recent[-every:], folder, held_out)
         if ended:
+            publish(trainer, folder / "weights.safetensors")
             return
+
+
+def publish(trainer: Trainer, path: Path) -> None:
+    """Write the weights with what they were made from and how good they are."""
+    about = {
+        "recipe": asdict(trainer.recipe),
+        "steps": trainer.step,
+        "spectra": trainer.step * trainer.recipe.batch,
+        "seconds": trainer.spent,
+        "galfit_ml": __version__,
+        "stellar_grid": hashlib.sha256(trained_grid()).hexdigest(),
+        "validation": trainer.history[-1] if trainer.history else {},
+    }
+    save(path, Trained(trainer.network, trainer.instrument.name, about))
+
+
+def trained_grid() -> bytes:
+    """The stellar grid the simulations were made from."""
+    return (resources.files("galfit_ml") / "data" / "stellar_grid.npz").read_bytes()
 
 
 def note(trainer: Trainer, recent: list[float], folder: Path, held_out: list[Examples]) -> None:

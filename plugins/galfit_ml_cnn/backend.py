@@ -1,0 +1,194 @@
+"""`CnnBackend`: spectra to posteriors with a trained network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from galfit_ml.backend import Request
+from galfit_ml.errors import FileFormatError, GalfitMLError
+from galfit_ml.flags import Flag
+from galfit_ml.parameters import GALAXY, ParameterSet
+from galfit_ml.posterior import Posterior, concatenate
+from galfit_ml.prepare import Preparation, Prepared, prepare
+from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml.spectra import SpectrumBatch
+from galfit_ml_cnn.allowed import Allowed
+from galfit_ml_cnn.draws import Drawn, Random, draw
+from galfit_ml_cnn.inputs import Inputs, look
+from galfit_ml_cnn.solutions import N_SOLUTIONS, solutions
+from galfit_ml_cnn.weights import Trained, load
+
+CHUNK = 32
+MIN_GOOD_PIXELS = 50
+SECOND = 0.1
+"""Probability of the second redshift solution above which a row is flagged as ambiguous."""
+
+EDGE = 0.05
+"""Probability within three bins of an end of the redshift range above which a row is flagged."""
+
+LOG_SCALE_OF_RELATIVE = -0.5
+"""log10 of the flux that a spectrum without a flux scale is taken to have, 1e-17 erg s^-1 cm^-2 A^-1."""
+
+
+class CnnBackend:
+    """A trained network.
+
+    Args:
+        weights: path of a file that `python -m galfit_ml_cnn.train` wrote.
+        temperature: by which the logits of the redshift are divided.
+    """
+
+    parameters: ParameterSet = GALAXY
+
+    def __init__(self, weights: str | Path, temperature: float = 1.0) -> None:
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, not {temperature}.")
+        self.weights, self.temperature = Path(weights), temperature
+        self._trained: Trained | None = None
+        self._cosmology = Cosmology.default()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_trained": None}
+
+    @property
+    def trained(self) -> Trained:
+        """The network, read on first use; FileFormatError where it cannot be."""
+        if self._trained is None:
+            self._trained = load(self.weights)
+        return self._trained
+
+    def infer(self, batch: SpectrumBatch, request: Request) -> Posterior:
+        """Posterior of every spectrum; one that cannot be used is a flagged row with its reason.
+
+        Raises:
+            FileFormatError: the weights are of another instrument, or cannot be read.
+        """
+        self._check(batch)
+        seen = prepare(batch, Preparation(self.trained.network.layout.grid))
+        rows: list[Posterior] = []
+        with torch.no_grad(), one_thread():
+            for start in range(0, len(batch), CHUNK):
+                numbers = np.arange(start, min(start + CHUNK, len(batch)))
+                rows.append(self._chunk(batch.take(numbers), _part(seen, numbers), _part_request(request, numbers)))
+                if request.progress is not None:
+                    request.progress(int(numbers[-1]) + 1, len(batch), batch.ids[int(numbers[-1])])
+        return concatenate(rows)
+
+    def _check(self, batch: SpectrumBatch) -> None:
+        known, asked = self.trained.instrument, batch.instrument.name
+        if asked != known:
+            raise FileFormatError(
+                f"The weights in '{self.weights}' read spectra of '{known}', and these are of '{asked}'. "
+                f"Train others with: python -m galfit_ml_cnn.train {asked} --out run/"
+            )
+
+    def _chunk(self, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
+        rows: list[Posterior] = [Posterior.failed(GALAXY, request.n_samples, [""], [""])] * len(batch)
+        use = []
+        for i in range(len(batch)):
+            reason = self._refusal(seen, request, i)
+            if reason:
+                rows[i] = Posterior.failed(GALAXY, request.n_samples, [batch.ids[i]], [reason], int(batch.flags[i]))
+            else:
+                use.append(i)
+        if use:
+            made = self._posterior(batch.take(use), _part(seen, np.array(use)), _part_request(request, np.array(use)))
+            for k, i in enumerate(use):
+                rows[i] = made.take([k])
+        return concatenate(rows)
+
+    def _refusal(self, seen: Prepared, request: Request, row: int) -> str:
+        """Why a spectrum cannot be used; "" where it can."""
+        n_good = int(seen.good[row].sum())
+        if n_good < MIN_GOOD_PIXELS:
+            return f"only {n_good} good pixels within the network's range, {MIN_GOOD_PIXELS} are needed; check the mask"
+        try:
+            Allowed.of([request.redshift[row]], self.trained.network.layout)
+        except GalfitMLError as error:
+            return str(error)
+        return ""
+
+    def _posterior(self, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
+        network = self.trained.network
+        inputs = _inputs(seen, batch.relative, network.layout.pool)
+        random = [
+            Random.of(network.architecture, request.n_samples, _stream(request.seed, seen, i))
+            for i in range(len(batch))
+        ]
+        allowed = Allowed.of(request.redshift, network.layout)
+        drawn = draw(network, inputs, allowed, random, self._cosmology, self.temperature)
+        columns = {"redshift": drawn.redshift, **drawn.properties}
+        draws = np.stack([columns[p.name].double().numpy() for p in GALAXY], axis=-1)
+        scaled = np.array([p.needs_flux_scale for p in GALAXY])
+        draws[batch.relative[:, None, None] & scaled[None, None, :] & np.ones_like(draws, dtype=bool)] = np.nan
+        quality = _Quality.of(drawn, network.layout)
+        return Posterior(
+            GALAXY,
+            draws,
+            batch.ids,
+            batch.flags | quality.flags,
+            ("",) * len(batch),
+            embedding=drawn.embedding.double().numpy(),
+            diagnostics=quality.diagnostics,
+            provenance={"weights": self.weights.name},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Quality:
+    flags: NDArray[np.int64]
+    diagnostics: dict[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, drawn: Drawn, layout: Any) -> _Quality:
+        probability = drawn.probability.double().numpy()
+        redshift, share = solutions(probability, layout)
+        ends = probability[:, :3].sum(axis=1) + probability[:, -3:].sum(axis=1)
+        flags = np.where(share[:, 1] > SECOND, int(Flag.AMBIGUOUS_REDSHIFT), 0)
+        flags |= np.where(ends > EDGE, int(Flag.EDGE_OF_RANGE), 0)
+        entropy = -(probability * np.log(np.maximum(probability, 1e-30))).sum(axis=1)
+        diagnostics = {"redshift_entropy": entropy}
+        for k in range(N_SOLUTIONS):
+            diagnostics |= {f"redshift_{k + 1}": redshift[:, k], f"redshift_probability_{k + 1}": share[:, k]}
+        return cls(flags.astype(np.int64), diagnostics)
+
+
+def _inputs(seen: Prepared, relative: NDArray[np.bool_], pool: int) -> Inputs:
+    made = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), pool)
+    known = torch.where(torch.as_tensor(relative), LOG_SCALE_OF_RELATIVE, made.log_scale)
+    return Inputs(made.channels, known)
+
+
+def _part(seen: Prepared, rows: NDArray[np.intp]) -> Prepared:
+    own = {name: getattr(seen, name)[rows] for name in ("flux", "ivar", "good", "lsf_sigma")}
+    return replace(seen, **own)
+
+
+def _part_request(request: Request, rows: NDArray[np.intp]) -> Request:
+    return replace(request, redshift=request.redshift.take(rows))
+
+
+def _stream(seed: int, seen: Prepared, row: int) -> np.random.Generator:
+    """Random stream keyed by the seed and the spectrum's content, never by its place in a batch."""
+    content = hashlib.sha256(seen.flux[row].tobytes() + seen.ivar[row].tobytes()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(content[:16], dtype=np.uint32).tolist()])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: parallelism belongs over batches."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

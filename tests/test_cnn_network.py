@@ -77,12 +77,12 @@ def test_a_shifted_spectrum_has_shifted_features(network: GalaxyNetwork) -> None
 
 
 def test_a_shifted_spectrum_has_shifted_logits(network: GalaxyNetwork) -> None:
-    """Seven feature pixels to the red are fourteen redshift bins up."""
+    """Seven feature pixels to the red are seven times `phases` redshift bins up."""
     background = network.trunk(torch.zeros(1, N_CHANNELS, LAYOUT.n_pix))
     maps = [network.to_templates(network.trunk(bump(LAYOUT, c)) - background) for c in (240.0, 240.0 + 6 * 7)]
     maps = [m - network.to_templates(torch.zeros_like(background)) for m in maps]
     one, other = (network.head.correlations(m).sum(1) for m in maps)
-    torch.testing.assert_close(other[:, 14:], one[:, :-14], rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(other[:, 7 * LAYOUT.phases :], one[:, : -7 * LAYOUT.phases], rtol=1e-3, atol=1e-6)
 
 
 def test_logits_are_the_correlation_with_the_templates() -> None:

@@ -22,8 +22,8 @@ from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.targets import NAMES, Setting, decode
 
 N_READINGS = 6
-REACH = 3
-"""Redshift bins on either side that a reading stands for."""
+REACH = 1.5
+"""Feature pixels on either side that a reading stands for."""
 
 N_CANDIDATES = 8
 """Places within its bin among which a draw is chosen where the redshift has a distribution as its prior."""
@@ -112,7 +112,7 @@ def draw(
     ]
     rows = [_bins(own, one.bins) for own, one in zip(logits, random, strict=True)]
     bins, probability = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
-    readings, which = _readings(bins, probability)
+    readings, which = _readings(bins, probability, int(REACH * network.layout.phases))
     embedding = _embeddings(network, rest, summary, readings)
     chosen = torch.gather(embedding, 1, which[..., None].expand(-1, -1, embedding.shape[2]))
     latent = chosen * _factors(torch.stack([one.latent for one in random]), dropout)
@@ -137,7 +137,7 @@ def _factors(uniform: Tensor, dropout: float) -> Tensor:
     return (uniform >= dropout).to(uniform.dtype) / (1.0 - dropout)
 
 
-def _readings(bins: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
+def _readings(bins: Tensor, probability: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     """Bins [n, N_READINGS] at which the rest frame is read, the most probable first, and the reading of each draw.
 
     A reading takes the most probable bin that none before it stands for.
@@ -147,7 +147,7 @@ def _readings(bins: Tensor, probability: Tensor) -> tuple[Tensor, Tensor]:
     for _ in range(N_READINGS):
         best = left.argmax(dim=1, keepdim=True)
         found.append(best)
-        left = torch.where((index - best).abs() <= REACH, -1.0, left)
+        left = torch.where((index - best).abs() <= reach, -1.0, left)
     readings = torch.cat(found, dim=1)
     return readings, (bins[..., None] - readings[:, None]).abs().argmin(dim=2)
 

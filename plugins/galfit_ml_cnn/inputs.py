@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, interpolate
 
-N_CHANNELS = 6
+N_CHANNELS = 8
 CONTINUUM_WINDOW = 51
 """Feature pixels of 240 km/s over which the continuum is averaged, twice."""
 
@@ -36,7 +36,9 @@ def look(flux: Tensor, ivar: Tensor, pool: int) -> Inputs:
     """Inputs of spectra on the network's grid.
 
     The channels: signal-to-noise of flux less continuum, the same averaged over five pixels, both through asinh; the
-    continuum and the noise over the scale, through asinh and log; the signal-to-noise of the continuum; good pixels.
+    continuum and the noise over the scale, through asinh and log; the signal-to-noise of the continuum; good pixels;
+    and the two numbers that make the likelihood of absorption features. Where a template is the continuum c times 1 + t
+    it is exp sum of ((f - c) c / sigma^2) t - (c^2 / sigma^2) t^2 / 2: linear in t, and weak features add up.
 
     Args:
         flux: [n, n_pix] 1e-17 erg s^-1 cm^-2 A^-1, 0 at bad pixels.
@@ -57,6 +59,8 @@ def look(flux: Tensor, ivar: Tensor, pool: int) -> Inputs:
         0.4 * torch.log(noise.clamp(1e-3, 1e4)) * good,
         0.5 * torch.asinh(continuum * depth.sqrt()),
         good,
+        torch.asinh(signal * continuum * root),
+        torch.asinh(continuum.square() * ivar),
     ]
     return Inputs(torch.stack(channels, dim=1), torch.log10(scale[:, 0]))
 

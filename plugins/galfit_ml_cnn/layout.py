@@ -33,10 +33,10 @@ class Layout:
     redshift: tuple[float, float]
     step_kms: float = 40.0
     pool: int = 6
-    phases: int = 2
+    phases: int = 8
 
     @classmethod
-    def of(cls, instrument: Instrument, step_kms: float = 40.0, pool: int = 6, phases: int = 2) -> Layout:
+    def of(cls, instrument: Instrument, step_kms: float = 40.0, pool: int = 6, phases: int = 8) -> Layout:
         """The grids that hold all arms of an instrument and its redshifts."""
         edges = [arm.grid.edges for arm in instrument.arms]
         low, high = min(e[0] for e in edges), max(e[-1] for e in edges)

@@ -30,10 +30,16 @@ class RedshiftHead(nn.Module):
         super().__init__()
         self.layout = layout
         scale = (width * layout.n_features) ** -0.5
-        self.templates = nn.Parameter(0.3 * scale * torch.randn(layout.phases, width, layout.n_rest))
+        self.common = nn.Parameter(0.3 * scale * torch.randn(1, width, layout.n_rest))
+        self.own = nn.Parameter(torch.zeros(layout.phases, width, layout.n_rest))
         self.smooth = nn.Sequential(nn.Linear(n_summary, 32), nn.SiLU(), nn.Linear(32, N_WAVES))
         x = torch.linspace(0.0, 1.0, layout.n_bins)
         self.register_buffer("waves", torch.cos(torch.pi * torch.arange(1, N_WAVES + 1)[:, None] * x), persistent=False)
+
+    @property
+    def templates(self) -> Tensor:
+        """[phases, width, n_rest]: one for each place of a redshift within a feature pixel, alike at first."""
+        return self.common + self.own
 
     def correlations(self, features: Tensor) -> Tensor:
         """Contribution of each feature map, [n, width, n_bins]: what dropout of whole maps acts on."""

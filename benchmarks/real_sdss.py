@@ -56,7 +56,7 @@ def scan(folder: Path, batch_size: int = 64) -> list[dict[str, float | str]]:
     """Redshift success, bias, scatter and speed of the scan on each set."""
     from galfit_ml.prepare import Preparation, prepare
     from galfit_ml.simulate.populations import default_populations
-    from galfit_ml_emcee.backend import one_thread
+    from galfit_ml.simulate.threads import one_thread
     from galfit_ml_emcee.redshift_scan import RedshiftScan
     from galfit_ml_emcee.solutions import scan_grid
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from galfit_ml.parameters import GALAXY, ParameterSet
 from galfit_ml.posterior import Posterior, concatenate
 from galfit_ml.prepare import Preparation, Prepared, prepare
 from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.draws import Drawn, Random, draw
@@ -181,14 +180,3 @@ def _stream(seed: int, seen: Prepared, row: int) -> np.random.Generator:
     """Random stream keyed by the seed and the spectrum's content, never by its place in a batch."""
     content = hashlib.sha256(seen.flux[row].tobytes() + seen.ivar[row].tobytes()).digest()
     return np.random.default_rng([seed, *np.frombuffer(content[:16], dtype=np.uint32).tolist()])
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: parallelism belongs over batches."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

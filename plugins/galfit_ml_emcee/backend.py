@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.galaxy import GalaxyModel, Pixels
 from galfit_ml.simulate.prior import GalaxyPrior, coordinate
 from galfit_ml.simulate.smoothing import C_KMS
+from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_emcee.likelihood import Calibration, Likelihood, Spectrum
 from galfit_ml_emcee.line_error import line_error_basis
@@ -123,17 +123,6 @@ class EmceeBackend:
         chain = sample(likelihood, start, rng, self.settings, fixed, _ticker(request, i, batch))
         fit = Fit(batch.ids[i], int(batch.flags[i]), likelihood, chain, solution)
         return to_posterior(fit, request.n_samples, rng)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: these arrays are too small for more to help, and on a busy machine threads wait."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _trimmed(native: Prepared, i: int, batch: SpectrumBatch, redshift: float) -> Spectrum:

@@ -136,7 +136,7 @@ def plot_mass_function(truth: Truth, path: Path) -> None:
                 fmt="o",
                 ms=4,
                 color=COLOURS[kind],
-                label="mocks",
+                label=f"{kind}: mocks",
             )
         axis.set(
             yscale="log",
@@ -246,7 +246,7 @@ def plot_break(truth: Truth, path: Path) -> None:
             axis.plot(truth["D4000n"][own], truth["HdA"][own], ".", ms=3, color=colour, label=kind)
         axis.plot(BREAK_LOCUS, HDELTA_LOCUS, "k", label="Kauffmann+03, continuous histories")
         axis.fill_between(BREAK_LOCUS, HDELTA_LOCUS - 1, HDELTA_LOCUS + 1, color="k", alpha=0.1)
-        axis.axvline(1.55, color="grey", lw=0.8, ls=":")
+        axis.axvline(1.55, color="grey", lw=0.8, ls=":", label="usual division, 1.55")
         axis.set(title=f"{low} < z < {high}", xlabel=r"$D_n4000$", xlim=(0.95, 2.0), ylim=(-4, 11))
     axes[0].set_ylabel(r"H$\delta_A$ [$\AA$]")
     axes[0].legend(fontsize=8, markerscale=3)

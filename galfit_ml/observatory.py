@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,16 @@ class Curve:
         return np.asarray(np.interp(np.asarray(wavelength, dtype=np.float64), self.wavelength, self.value))
 
 
+def require(table: object, *names: str, least: float = -inf, above: float = -inf, most: float = inf) -> None:
+    """ValueError where a number of `table` is below `least`, not above `above`, or above `most`."""
+    for name in names:
+        value = getattr(table, name)
+        if not (value >= least and value > above and value <= most):
+            bounds = [f"at least {least:g}"] * (least > -inf) + [f"above {above:g}"] * (above > -inf)
+            told = " and ".join(bounds + [f"at most {most:g}"] * (most < inf))
+            raise ValueError(f"{name} = {value:g} makes no sense: it must be {told}")
+
+
 @dataclass(frozen=True)
 class Detector:
     """Detector of one arm, per pixel of the extracted spectrum.
@@ -49,6 +60,10 @@ class Detector:
     stray: float = 0.0
     saturation: float = float("inf")
 
+    def __post_init__(self) -> None:
+        require(self, "read_noise", "dark", "stray", least=0.0)
+        require(self, "spatial_pixels", "saturation", above=0.0)
+
 
 @dataclass(frozen=True)
 class SkyMode:
@@ -65,6 +80,10 @@ class SkyMode:
     background: float
     on_target: float
     summary: str = ""
+
+    def __post_init__(self) -> None:
+        require(self, "background", least=1.0)
+        require(self, "on_target", above=0.0, most=1.0)
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,14 @@ class Observatory:
     emissivity: float = 0.2
     residual: float = 0.006
     wavelength_residual: float = 0.01
+
+    def __post_init__(self) -> None:
+        require(self, "area", "fibre", "dit", "seeing", "temperature", above=0.0)
+        require(self, "airmass", least=1.0)
+        require(self, "emissivity", least=0.0, most=1.0)
+        require(self, "residual", "wavelength_residual", least=0.0)
+        if min(self.image_quality.value) <= 0:
+            raise ValueError("image_quality must be positive everywhere")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_the_table_says_what_the_calculator_says(small: Path, capsys: pytest.Cap
         assert len(electrons) == 3
     red = depth.good[:401]
     assert arm_line(shown, "red")[3] == pytest.approx(np.median(depth.object_electrons[:401][red]), rel=1e-3)
-    assert shown.startswith("small, xswitch: AB 21, flat in f_nu, half-light radius 0.4 arcsec; exposure 20 min\n")
+    assert shown.startswith("small, xswitch: i = 21 AB, flat in f_nu, half-light radius 0.4 arcsec; exposure 20 min\n")
 
 
 def test_the_sky_mode_and_the_tier_matter(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_everything_against_wavelength_goes_into_a_table(small: Path, tmp_path: 
     np.testing.assert_allclose(table["snr"], depth.snr)
     assert table["line_limit"].unit == u.Unit("erg / (s cm2)")
     assert list(table["arm"][[0, -1]]) == ["red", "far"]
-    assert "AB 22" in table.meta["SUMMARY"]
+    assert "22 AB" in table.meta["SUMMARY"]
     again = Table.read(tmp_path / "etc.fits")
     np.testing.assert_allclose(again["sky_electrons"], depth.sky_electrons)
     assert len(Table.read(tmp_path / "etc.csv")) == len(depth.snr)

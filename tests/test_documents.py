@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, FreshPython
 
+from galfit_ml.instruments import Instrument
+from galfit_ml.simulate import signal_to_noise
+
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page: page.read_text() for page in PAGES}
 
@@ -54,6 +57,13 @@ def test_every_short_command_that_is_named_runs(
     monkeypatch.chdir(tmp_path)
     code = "import sys; from galfit_ml.cli import main; sys.exit(main(sys.argv[1:]))"
     assert fresh_python(code, *line.split()[1:]).stdout.strip()
+
+
+def test_the_instrument_of_the_page_can_be_simulated(tmp_path: Path) -> None:
+    first, second = blocks(TEXTS[ROOT / "docs" / "instruments.md"], "toml")
+    (tmp_path / "mine.toml").write_text(first + second.removeprefix("[[arms]]\n# ... as above, and\n"))
+    depth = signal_to_noise(Instrument.from_toml(tmp_path / "mine.toml"), magnitude=20.0, exposure="1h")
+    assert 1 < depth.arms[0].snr < 50
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -217,3 +217,10 @@ def test_masked_arms_have_no_median() -> None:
     assert np.isnan(found.arms[2].snr)
     assert found.arms[2].good == 0.0
     assert replace(found.arms[2], good=1.0).name == "H"
+
+
+def test_what_cannot_act_on_a_noise_curve_is_refused() -> None:
+    assert signal_to_noise("sdss", magnitude=18.0, exposure="45m").arms[-1].snr > 5
+    for name, value in {"size": 3.0, "seeing": 0.5, "airmass": 1.5}.items():
+        with pytest.raises(ConditionsError, match=f"measured curve, on which {name} cannot act"):
+            signal_to_noise("sdss", magnitude=18.0, exposure="45m", **{name: value})

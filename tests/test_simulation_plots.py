@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,16 @@ def test_a_gallery_shows_one_galaxy_per_row_with_every_exposure() -> None:
 
 def _scaled(arm: ArmSpectra, factor: float) -> ArmSpectra:
     return ArmSpectra(arm.name, arm.grid, factor * arm.flux, arm.ivar / factor**2, arm.bad, arm.lsf_sigma)
+
+
+def test_the_legend_names_what_is_drawn(panel: MockPanel) -> None:
+    with_truth, without = (
+        " ".join(text.get_text() for text in mock_figure([one]).texts)
+        for one in (panel, replace(panel, noiseless=None))
+    )
+    assert "black: without noise" in with_truth
+    assert "black" not in without
+    assert "grey: reported" in without
 
 
 def test_the_title_tells_the_truth_it_is_given() -> None:

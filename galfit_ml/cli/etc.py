@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
     add("--exposure", metavar="TIME", help="total time: 1h, 30m, 6x600s, or seconds")
     add("--target-snr", type=float, metavar="SNR", help="find the exposure time for this median S/N per pixel instead")
     add("--arm", help="arm of --target-snr (default: all arms together)")
-    add("--size", type=float, default=0.3, metavar="ARCSEC", help="half-light radius, 0 for a star (default: 0.3)")
+    add("--size", type=float, metavar="ARCSEC", help="half-light radius, 0 for a star (default: 0.3)")
     add("--spectrum", type=Path, metavar="FILE", help="spectrum of the source (default: flat in f_nu)")
     add("--redshift", type=float, default=0.0, metavar="Z", help="by which --spectrum is shifted (default: 0)")
     add("--mode", help="sky mode (default: the instrument's first)")
@@ -123,10 +123,16 @@ def report(
 
 
 def _headline(instrument: Instrument, depth: Depth, chosen: argparse.Namespace) -> str:
-    light = f"AB {chosen.mag:g}" if chosen.mag is not None else "the spectrum as it is"
+    from galfit_ml.simulate.conditions import NOMINAL_SIZE
+    from galfit_ml.simulate.surveys.sample import band_name
+
+    band = band_name(instrument)
+    band = band.upper() if band in {"y", "j", "h", "k"} else band
+    light = f"{band} = {chosen.mag:g} AB" if chosen.mag is not None else "the spectrum as it is"
     shape = f", spectrum {chosen.spectrum.name}" if chosen.spectrum is not None else ", flat in f_nu"
     mode = f", {depth.mode}" if depth.mode else ""
-    size = f", half-light radius {chosen.size:g} arcsec" if instrument.observatory else ""
+    radius = NOMINAL_SIZE if chosen.size is None else chosen.size
+    size = f", half-light radius {radius:g} arcsec" if instrument.observatory else ", in the fibre"
     solved = f" (for S/N {chosen.target_snr:g})" if chosen.target_snr is not None else ""
     return f"{instrument.name}{mode}: {light}{shape}{size}; exposure {duration(depth.exposure)}{solved}"
 

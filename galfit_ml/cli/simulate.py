@@ -81,6 +81,8 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         with shown_progress() as step:
             write_mock(plan, paths.mock, lambda k: _chunks(settings, k), overwrite=chosen.overwrite, step=step)
+    except OutputExistsError:  # nothing was begun, and what lies there is another survey's
+        raise
     except (KeyboardInterrupt, OSError):
         _tell_how_to_go_on(plan, paths)
         raise

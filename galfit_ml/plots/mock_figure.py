@@ -41,7 +41,7 @@ MARKED: tuple[str, ...] = (
 LABEL_WIDTH = 0.3
 """Inches."""
 
-EXPLANATION = "colours: simulated data, averaged      black: without noise      grey: reported ±1σ of the averages"
+EXPLANATION = "colours: simulated data, averaged", "black: without noise", "grey: reported ±1σ of the averages"
 
 BINS = 500
 """Averages across a panel of full width."""
@@ -167,7 +167,7 @@ def _stack(panels: Sequence[MockPanel], title: str) -> Figure:
     axes[-1].set_xlabel(r"observed wavelength, vacuum  [$\mathrm{\AA}$]", fontsize=9)
     figure.supylabel(rf"$f_\lambda$  [{FLUX_UNIT}]", fontsize=9, x=0.012)
     plain_text(figure, 0.075, 1 - 0.12 / height, title, fontsize=11, weight="bold", va="top")
-    _explain(figure, 0.985)
+    _explain(figure, 0.985, panels)
     return figure
 
 
@@ -193,14 +193,16 @@ def _grid(rows: Sequence[Sequence[MockPanel]], labels: Sequence[str], heads: Seq
         place.set_xlabel(r"observed wavelength, vacuum  [$\mathrm{\AA}$]", fontsize=9)
     figure.supylabel(rf"$f_\lambda$  [{FLUX_UNIT}]", fontsize=9, x=0.4 / width)
     plain_text(figure, left, 1 - 0.12 / height, title, fontsize=12, weight="bold", va="top")
-    _explain(figure, right)
+    _explain(figure, right, [panel for row in rows for panel in row])
     return figure
 
 
-def _explain(figure: Figure, right: float) -> None:
+def _explain(figure: Figure, right: float, panels: Sequence[MockPanel]) -> None:
     """What the colours are, in the upper right corner."""
     place = 1 - 0.14 / figure.get_figheight()
-    plain_text(figure, right, place, EXPLANATION, fontsize=8, color=DATA, ha="right", va="top")
+    clean = any(panel.noiseless is not None for panel in panels)
+    text = (" " * 6).join(word for word in EXPLANATION if clean or not word.startswith("black"))
+    plain_text(figure, right, place, text, fontsize=8, color=DATA, ha="right", va="top")
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,7 +80,7 @@ def signal_to_noise(
     *,
     magnitude: float | None,
     exposure: str | float,
-    size: float = NOMINAL_SIZE,
+    size: float | None = None,
     spectrum: str | ArrayLike = "flat",
     mode: str | None = None,
     seeing: float | None = None,
@@ -90,13 +90,14 @@ def signal_to_noise(
 ) -> Depth:
     """Expected signal-to-noise ratio per pixel and 5-sigma line limits.
 
-    The magnitude is that of the whole source: the loss at the fibre, by seeing and size, is applied here.
+    The magnitude is that of the whole source: the loss at the fibre, by seeing and size, is applied here. Of an
+    instrument that is known by its noise curve alone it is that of the light in the fibre.
 
     Args:
         instrument: or its name.
         magnitude: total, AB, mean f_nu in the instrument's magnitude band; None to take a given spectrum as it is.
         exposure: total, s, or "1h", "30m", "6x600s".
-        size: half-light radius, arcsec; 0 for a star.
+        size: half-light radius, arcsec; 0 for a star; 0.3 by default.
         spectrum: "flat" (constant f_nu), or [n_pix] flux density on the instrument's pixels, in any unit, or in
             1e-17 erg s^-1 cm^-2 A^-1 where the magnitude is None.
         mode: how the sky is measured; the instrument's first mode by default.
@@ -106,7 +107,8 @@ def signal_to_noise(
         line_width: FWHM of the line of the limits, km/s.
 
     Raises:
-        ConditionsError: magnitude, exposure, size, seeing, airmass, tier, line width or spectrum make no sense.
+        ConditionsError: magnitude, exposure, size, seeing, airmass, tier, line width or spectrum make no sense, or the
+            instrument knows no fibre for size, seeing and airmass to act on.
         UnknownNameError: no such instrument or mode.
     """
     if tier not in {0, 1}:
@@ -151,8 +153,15 @@ def _positive(what: str, value: float, example: str) -> None:
 
 
 def _conditions(
-    instrument: Instrument, exposure: float, size: float, seeing: float | None, airmass: float | None
+    instrument: Instrument, exposure: float, size: float | None, seeing: float | None, airmass: float | None
 ) -> Conditions:
+    asked = [name for name, value in (("size", size), ("seeing", seeing), ("airmass", airmass)) if value is not None]
+    if instrument.observatory is None and asked:
+        raise ConditionsError(
+            f"The noise of '{instrument.name}' is a measured curve, on which {' and '.join(asked)} cannot act: its "
+            "magnitude is that of the light in the fibre. Leave it out."
+        )
+    size = NOMINAL_SIZE if size is None else size
     if not (math.isfinite(size) and size >= 0):
         raise ConditionsError(
             f"The half-light radius must be 0 (a star) or positive, in arcsec, not {size!r}: for example, size=0.3."
@@ -176,7 +185,9 @@ def _flux(spectrograph: Spectrograph, spectrum: str | ArrayLike, magnitude: floa
     if magnitude is not None and not isinstance(spectrum, str):
         mean = float(spectrograph.pixels.band_weights().numpy() @ shape)
         if not mean > 0:
-            raise ConditionsError("The spectrum has no light in the magnitude band, so that no magnitude can scale it.")
+            raise ConditionsError(
+                "The spectrum has no light in the magnitude band, or does not cover it: no magnitude can scale it."
+            )
         shape = shape * (10 ** (-0.4 * (magnitude + AB_ZERO)) / mean / FLUX_UNIT)
     return torch.as_tensor(shape, dtype=torch.float32)[None]
 

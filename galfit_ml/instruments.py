@@ -112,8 +112,8 @@ class Arm:
             raise ValueError(f"Arm '{self.name}': sampling must be one of {_SAMPLINGS}, not {self.sampling!r}.")
         if not (0 < self.low < self.high and self.step > 0):
             raise ValueError(f"Arm '{self.name}': needs 0 < low < high and step > 0.")
-        if self.throughput is not None and not 0 < min(self.throughput.value) <= max(self.throughput.value) <= 1:
-            raise ValueError(f"Arm '{self.name}': a throughput is a fraction, above 0 and at most 1 everywhere.")
+        if self.throughput is not None and not (min(self.throughput.value) >= 0 < max(self.throughput.value) <= 1):
+            raise ValueError(f"Arm '{self.name}': a throughput is a fraction, 0 to 1, and not 0 everywhere.")
 
     @property
     def grid(self) -> WavelengthGrid:

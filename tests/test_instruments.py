@@ -222,7 +222,7 @@ def test_what_simulating_needs_is_read_from_toml(tmp_path: Path) -> None:
         ("on_target = 1.0", "on_target = 5.0", "on_target = 5 makes no sense: it must be above 0 and at most 1"),
         ("background = 1.0", "background = 0.0", "background = 0 makes no sense: it must be at least 1"),
         ("dark = 2.0", "dark = -2.0", "detector.*dark = -2 makes no sense: it must be at least 0"),
-        ("value = [0.2, 0.3]", "value = [21.0, 18.0]", "a throughput is a fraction, above 0 and at most 1"),
+        ("value = [0.2, 0.3]", "value = [21.0, 18.0]", "a throughput is a fraction, 0 to 1"),
         ("value = [0.8, 0.7]", "value = [0.8, 0.0]", "image_quality must be positive everywhere"),
     ],
 )

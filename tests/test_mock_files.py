@@ -459,3 +459,10 @@ def test_a_file_of_more_than_4_gigabytes_is_laid_out_and_read(tmp_path: Path) ->
     assert len(opened) == plan.n
     np.testing.assert_array_equal(opened.arms[2].ivar[plan.n - 1], last)
     assert big.stat().st_blocks * 512 < 10**7
+
+
+def test_a_file_that_lost_an_extension_says_which(mock: Path, tmp_path: Path) -> None:
+    with fits.open(mock) as hdus:
+        fits.HDUList([hdu.copy() for hdu in hdus if hdu.name.lower() != "red_ivar"]).writeto(tmp_path / "less.fits")
+    with pytest.raises(FileFormatError, match=r"lacks the extension red_IVAR.*Make it again"):
+        read_mock(tmp_path / "less.fits")

@@ -216,7 +216,17 @@ def _bytes_of(header: Any) -> int:
     return int(size) if header["NAXIS"] else 0
 
 
+REQUIRED = ("PIXELS", "FLUX", "IVAR", "MASK")
+"""Extensions that every arm has."""
+
+
 def _mock_arm(path: Path, places: dict[str, tuple[Any, int]], name: str) -> MockArm:
+    missing = [f"{name}_{kind}" for kind in REQUIRED if f"{name}_{kind}" not in places]
+    if missing:
+        raise FileFormatError(
+            f"'{path}' lacks the extension {', '.join(missing)}: something has changed the file. Make it again with "
+            "`galfit-ml simulate`."
+        )
     pixels = _array(path, places[f"{name}_PIXELS"], PIXEL_TYPE)
     columns: dict[str, Any] = {
         column.lower(): np.asarray(pixels[column], dtype=np.float64) for column in PIXEL_TYPE.names or ()

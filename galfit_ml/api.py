@@ -103,8 +103,7 @@ class Estimator:
         bad = np.flatnonzero(~batch.usable)
         pieces = []
         if len(good):
-            part = Request(request.n_samples, request.seed, request.redshift.take(good), request.progress)
-            pieces.append(self.backend.infer(batch.take(good), part))
+            pieces.append(self.backend.infer(batch.take(good), request.take(good)))
         if len(bad):
             names, reasons = [batch.ids[i] for i in bad], [batch.reasons[i] for i in bad]
             failed = Posterior.failed(self.backend.parameters, request.n_samples, names, reasons)

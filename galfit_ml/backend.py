@@ -6,10 +6,15 @@ A plugin hands over `BackendInfo` objects, plain data; the class named by `targe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from galfit_ml.parameters import ParameterSet
     from galfit_ml.posterior import Posterior
     from galfit_ml.redshift_prior import RedshiftPriors
@@ -92,6 +97,10 @@ class Request:
     seed: int
     redshift: RedshiftPriors
     progress: Progress | None = None
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Request:
+        """The same of the spectra `rows`."""
+        return replace(self, redshift=self.redshift.take(rows))
 
 
 @runtime_checkable

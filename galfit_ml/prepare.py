@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,17 @@ class Prepared:
         out = np.zeros(len(values))
         out[has_any] = np.nanmedian(values[has_any], axis=1)
         return out
+
+    def take(self, rows: NDArray[np.intp]) -> Prepared:
+        """The spectra `rows`."""
+        own = ("flux", "ivar", "good", "lsf_sigma")
+        return replace(self, **{name: getattr(self, name)[rows] for name in own})
+
+
+def random_stream(seed: int, flux: NDArray[np.floating], ivar: NDArray[np.floating]) -> np.random.Generator:
+    """Random stream keyed by a seed and the content of a spectrum [n_pix], never by its place in a batch."""
+    content = hashlib.sha256(flux.tobytes() + ivar.tobytes()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(content[:16], dtype=np.uint32).tolist()])
 
 
 def prepare(batch: SpectrumBatch, preparation: Preparation) -> Prepared:

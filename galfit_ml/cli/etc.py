@@ -123,12 +123,15 @@ def report(
 
 
 def _headline(instrument: Instrument, depth: Depth, chosen: argparse.Namespace) -> str:
+    from galfit_ml.plots.mock_figure import band_label
     from galfit_ml.simulate.conditions import NOMINAL_SIZE
     from galfit_ml.simulate.surveys.sample import band_name
 
-    band = band_name(instrument)
-    band = band.upper() if band in {"y", "j", "h", "k"} else band
-    light = f"{band} = {chosen.mag:g} AB" if chosen.mag is not None else "the spectrum as it is"
+    light = (
+        f"{band_label(band_name(instrument))} = {chosen.mag:g} AB"
+        if chosen.mag is not None
+        else "the spectrum as it is"
+    )
     shape = f", spectrum {chosen.spectrum.name}" if chosen.spectrum is not None else ", flat in f_nu"
     mode = f", {depth.mode}" if depth.mode else ""
     radius = NOMINAL_SIZE if chosen.size is None else chosen.size

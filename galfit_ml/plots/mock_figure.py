@@ -98,7 +98,9 @@ def truth_title(truth: Mapping[str, Any], index: int) -> str:
         if isinstance(value, str):
             words.append(str(value))
         elif np.isfinite(value):
-            words.append(_hours(float(value)) if name == "exposure_s" else text.format(float(value), _band(column)))
+            words.append(
+                _hours(float(value)) if name == "exposure_s" else text.format(float(value), band_label(column))
+            )
     return "   ".join(words)
 
 
@@ -120,7 +122,7 @@ def _magnitude_column(truth: Mapping[str, Any]) -> str:
     return named[0] if named else ""
 
 
-def _band(column: str) -> str:
+def band_label(column: str) -> str:
     """Name of the band of a column of magnitudes: near-infrared ones in capitals."""
     name = column.removeprefix("m_")
     return name.upper() if name in {"y", "j", "h", "k"} else name
@@ -324,7 +326,7 @@ def survey_gallery(
     """
     rows = [[_nearest(survey, kind, magnitude, time) for time in exposures] for magnitude in magnitudes]
     panels = [[MockPanel.of(survey.batch, survey.truth, index, survey.clean) for index in row] for row in rows]
-    band = _band(_magnitude_column(survey.truth))
+    band = band_label(_magnitude_column(survey.truth))
     return gallery(panels, [f"{band} = {m:g}" for m in magnitudes], [_hours(time) for time in exposures], title)
 
 

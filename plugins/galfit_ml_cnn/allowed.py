@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ class Allowed:
         return len(self.priors)
 
 
+@lru_cache(maxsize=64)
 def _row(prior: RedshiftPrior, layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """ln of the mean weight, and the offsets allowed, of each bin."""
     low, high = prior.within(*layout.redshift, "the network")
@@ -69,7 +71,7 @@ def _mean_log(prior: RedshiftPrior, layout: Layout, left: np.ndarray, right: np.
         return np.zeros(layout.n_bins)
     share = (np.arange(N_WITHIN) + 0.5) / N_WITHIN
     offset = left[:, None] + (right - left)[:, None] * share
-    z = np.expm1(layout.bins[:, None] + layout.bin_width * offset)
+    z = np.expm1(layout.log_stretch(np.arange(layout.n_bins)[:, None], offset))
     log_density = prior.log_density(np.clip(z, *layout.redshift))
     with np.errstate(divide="ignore"):
         return np.asarray(np.logaddexp.reduce(log_density, axis=1) - np.log(N_WITHIN))

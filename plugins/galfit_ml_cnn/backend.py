@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from galfit_ml.errors import FileFormatError, GalfitMLError
 from galfit_ml.flags import Flag
 from galfit_ml.parameters import GALAXY, ParameterSet
 from galfit_ml.posterior import Posterior, concatenate
-from galfit_ml.prepare import Preparation, Prepared, prepare
+from galfit_ml.prepare import Preparation, Prepared, prepare, random_stream
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
@@ -77,7 +76,7 @@ class CnnBackend:
         with torch.no_grad(), one_thread():
             for start in range(0, len(batch), CHUNK):
                 numbers = np.arange(start, min(start + CHUNK, len(batch)))
-                rows.append(self._chunk(batch.take(numbers), _part(seen, numbers), _part_request(request, numbers)))
+                rows.append(self._chunk(batch.take(numbers), seen.take(numbers), request.take(numbers)))
                 if request.progress is not None:
                     request.progress(int(numbers[-1]) + 1, len(batch), batch.ids[int(numbers[-1])])
         return concatenate(rows)
@@ -91,19 +90,16 @@ class CnnBackend:
             )
 
     def _chunk(self, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
-        rows: list[Posterior] = [Posterior.failed(GALAXY, request.n_samples, [""], [""])] * len(batch)
-        use = []
-        for i in range(len(batch)):
-            reason = self._refusal(seen, request, i)
-            if reason:
-                rows[i] = Posterior.failed(GALAXY, request.n_samples, [batch.ids[i]], [reason], int(batch.flags[i]))
-            else:
-                use.append(i)
-        if use:
-            made = self._posterior(batch.take(use), _part(seen, np.array(use)), _part_request(request, np.array(use)))
-            for k, i in enumerate(use):
-                rows[i] = made.take([k])
-        return concatenate(rows)
+        reasons = [self._refusal(seen, request, i) for i in range(len(batch))]
+        good, bad = (np.flatnonzero([bool(reason) is refused for reason in reasons]) for refused in (False, True))
+        pieces = []
+        if len(good):
+            pieces.append(self._posterior(batch.take(good), seen.take(good), request.take(good)))
+        if len(bad):
+            failed = batch.take(bad)
+            told = Posterior.failed(GALAXY, request.n_samples, failed.ids, [reasons[i] for i in bad])
+            pieces.append(replace(told, flags=told.flags | failed.flags))
+        return concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
 
     def _refusal(self, seen: Prepared, request: Request, row: int) -> str:
         """Why a spectrum cannot be used; "" where it can."""
@@ -120,8 +116,8 @@ class CnnBackend:
         network = self.trained.network
         inputs = _inputs(seen, batch.relative, network.layout.pool)
         random = [
-            Random.of(network.architecture, request.n_samples, _stream(request.seed, seen, i))
-            for i in range(len(batch))
+            Random.of(network.architecture, request.n_samples, random_stream(request.seed, flux, ivar))
+            for flux, ivar in zip(seen.flux, seen.ivar, strict=True)
         ]
         allowed = Allowed.of(request.redshift, network.layout)
         drawn = draw(network, inputs, allowed, random, self._cosmology, self.temperature)
@@ -165,18 +161,3 @@ def _inputs(seen: Prepared, relative: NDArray[np.bool_], pool: int) -> Inputs:
     made = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), pool)
     known = torch.where(torch.as_tensor(relative), LOG_SCALE_OF_RELATIVE, made.log_scale)
     return Inputs(made.channels, known)
-
-
-def _part(seen: Prepared, rows: NDArray[np.intp]) -> Prepared:
-    own = {name: getattr(seen, name)[rows] for name in ("flux", "ivar", "good", "lsf_sigma")}
-    return replace(seen, **own)
-
-
-def _part_request(request: Request, rows: NDArray[np.intp]) -> Request:
-    return replace(request, redshift=request.redshift.take(rows))
-
-
-def _stream(seed: int, seen: Prepared, row: int) -> np.random.Generator:
-    """Random stream keyed by the seed and the spectrum's content, never by its place in a batch."""
-    content = hashlib.sha256(seen.flux[row].tobytes() + seen.ivar[row].tobytes()).digest()
-    return np.random.default_rng([seed, *np.frombuffer(content[:16], dtype=np.uint32).tolist()])

@@ -170,7 +170,7 @@ def _offset(network: GalaxyNetwork, latent: Tensor, bins: Tensor, allowed: Allow
         [mixture.draw_within(low, high, u[:, 0], u[:, 1]) for u in random.offset.unbind(dim=1)], dim=1
     )
     layout = network.layout
-    z = np.expm1(layout.bins[bins.numpy()][:, None] + layout.bin_width * candidates.double().numpy())
+    z = torch.expm1(layout.log_stretch(bins[:, None].double(), candidates.double())).numpy()
     weight = torch.as_tensor(prior.log_density(np.clip(z, *layout.redshift)), dtype=torch.float32)
     cumulative = torch.softmax(weight.nan_to_num(neginf=-1e4), dim=1).cumsum(dim=1)
     chosen = torch.searchsorted(cumulative, random.choice[:, None] * cumulative[:, -1:]).clamp(max=N_CANDIDATES - 1)
@@ -179,9 +179,8 @@ def _offset(network: GalaxyNetwork, latent: Tensor, bins: Tensor, allowed: Allow
 
 def _redshift(layout: Layout, bins: Tensor, offset: Tensor, allowed: Allowed) -> Tensor:
     """Redshifts [n, n_draws], float64, within what is allowed to the last digit."""
-    place = layout.first_shift * layout.phases + bins.double() + 0.5 + offset.double()
     low, high = (
         torch.as_tensor([limit(prior) for prior in allowed.priors], dtype=torch.float64)[:, None]
         for limit in (lambda p: max(p.low, layout.redshift[0]), lambda p: min(p.high, layout.redshift[1]))
     )
-    return torch.expm1(place * layout.bin_width).maximum(low).minimum(high)
+    return torch.expm1(layout.log_stretch(bins.double(), offset.double())).maximum(low).minimum(high)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,4 +88,8 @@ class Layout:
     @property
     def bins(self) -> Floats:
         """[n_bins] centres in ln(1 + z)."""
-        return np.asarray(self.first_shift * self.step + (np.arange(self.n_bins) + 0.5) * self.bin_width, np.float64)
+        return np.asarray(self.log_stretch(np.arange(self.n_bins)), np.float64)
+
+    def log_stretch(self, bins: Any, offset: Any = 0.0) -> Any:
+        """ln(1 + z) at places -0.5 .. 0.5 within bins, arrays or tensors of one shape."""
+        return (self.first_shift * self.phases + bins + 0.5 + offset) * self.bin_width

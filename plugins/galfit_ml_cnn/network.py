@@ -46,11 +46,19 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Loss:
-    """Negative log densities [n] of the redshift bin, of the offset within it, [n, n_properties] of the properties."""
+    """Negative log densities of n truths, and what the network said of the redshift.
+
+    Args:
+        bins: [n] of the redshift bin.
+        offset: [n] of the place within it.
+        properties: [n, n_properties].
+        logits: [n, n_bins].
+    """
 
     bins: Tensor
     offset: Tensor
     properties: Tensor
+    logits: Tensor
 
     def total(self, weight: float) -> Tensor:
         """Mean over spectra; `weight` is that of a property."""
@@ -95,11 +103,10 @@ class GalaxyNetwork(nn.Module):
 
     def embedding(self, rest: Tensor, summary: Tensor, bins: Tensor) -> Tensor:
         """Latent features [n, n_embedding] of spectra read at redshift bins [n]."""
-        log_stretch = (self.layout.first_shift * self.layout.phases + bins + 0.5) * self.layout.bin_width
         aligned = to_rest(rest, bins, self.layout)
         with self._autocast(aligned):
             maps = self.encoder.maps_of(aligned)
-        return self.encoder(maps.float(), summary, log_stretch.to(rest.dtype))
+        return self.encoder(maps.float(), summary, self.layout.log_stretch(bins).to(rest.dtype))
 
     def _autocast(self, x: Tensor) -> torch.autocast:
         return torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.fast)
@@ -110,7 +117,7 @@ class GalaxyNetwork(nn.Module):
         logits = self.head(nn.functional.dropout1d(maps, self.architecture.dropout, self.training), summary)
         embedding = self.drop(self.embedding(rest, summary, bins))
         place, properties = self.branches.log_density(embedding, offset, encoded)
-        return Loss(nn.functional.cross_entropy(logits, bins, reduction="none"), -place, -properties)
+        return Loss(nn.functional.cross_entropy(logits, bins, reduction="none"), -place, -properties, logits)
 
 
 def truth_in_bins(redshift: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,6 @@ their mean in half precision (5e-4).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from galfit_ml.simulate.galaxy import GalaxyModel, reported_parameters
 from galfit_ml.simulate.prior import MASS_RANGE, GalaxyPrior
 from galfit_ml.simulate.spectrograph import Spectrograph
 from galfit_ml.simulate.surveys.training import TrainingPopulation
+from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.targets import NAMES
 
 Report = Callable[[int, int, str], None]
@@ -72,14 +72,15 @@ class Pool:
     def grow(self, n_pieces: int, report: Report | None = None) -> None:
         """Make pieces until there are `n_pieces`."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        missing = range(len(self.load()), n_pieces)
+        if not missing:
+            return
         maker = _Maker(self.instrument)
-        for number in range(len(self.load()), n_pieces):
+        for number in missing:
             piece = maker.piece(np.random.default_rng([self.seed, number]))
             for what, array in (("flux", piece.flux), ("labels", piece.labels)):
-                part = self.path(number, what).with_suffix(".part")
-                with part.open("wb") as file:
+                with completed(self.path(number, what)) as part, part.open("wb") as file:
                     np.save(file, array)
-                os.replace(part, self.path(number, what))
             if report is not None:
                 report((number + 1) * PIECE, n_pieces * PIECE, "noiseless spectra")
 

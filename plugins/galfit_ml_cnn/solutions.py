@@ -14,8 +14,8 @@ WINDOW = 0.0033
 """Half-width of a solution, in units of 1 + z."""
 
 
-def solutions(probability: Floats, layout: Layout) -> tuple[Floats, Floats]:
-    """Redshifts [n, N_SOLUTIONS] and their probabilities, the most probable first.
+def solutions(probability: Floats, layout: Layout, number: int = N_SOLUTIONS) -> tuple[Floats, Floats]:
+    """Redshifts [n, number] and their probabilities, the most probable first.
 
     A solution is the mean redshift within the most probable window of +-`WINDOW` (1 + z), of what those before it have
     left; where nothing is left it has probability 0.
@@ -23,12 +23,13 @@ def solutions(probability: Floats, layout: Layout) -> tuple[Floats, Floats]:
     Args:
         probability: [n, n_bins].
         layout: with the bins.
+        number: of solutions.
     """
     left = np.array(probability, dtype=np.float64)
     reach = max(int(np.log1p(WINDOW) / layout.bin_width), 1)
-    redshift, share = (np.zeros((len(left), N_SOLUTIONS)) for _ in range(2))
+    redshift, share = (np.zeros((len(left), number)) for _ in range(2))
     index, rows = np.arange(layout.n_bins), np.arange(len(left))
-    for k in range(N_SOLUTIONS):
+    for k in range(number):
         window = _window_sums(left, reach)
         best = window.argmax(axis=1)
         inside = np.abs(index - best[:, None]) <= reach

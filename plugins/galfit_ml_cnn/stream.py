@@ -34,7 +34,6 @@ class Examples:
     offset: Tensor
     encoded: Tensor
     labels: NDArray[np.float64]
-    snr: Tensor
 
 
 class Stream:
@@ -98,5 +97,4 @@ class Stream:
         bins, offset = truth_in_bins(redshift, self.layout)
         values = {name: torch.as_tensor(labels[:, COLUMNS.index(name)]) for name in NAMES}
         encoded = encode(values, Setting(redshift, inputs.log_scale), self.cosmology)
-        ratio = torch.where(ivar > 0, flux * ivar.sqrt(), torch.nan)
-        return Examples(inputs, bins, offset, encoded, labels, ratio.nanmedian(dim=1).values)
+        return Examples(inputs, bins, offset, encoded, labels)

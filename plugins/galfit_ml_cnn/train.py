@@ -7,9 +7,7 @@ the same losses. Nothing but torch, numpy, scipy, safetensors and the simulator 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ import torch
 
 from galfit_ml import __version__
 from galfit_ml.instruments import Instrument, get_instrument
+from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.pool import Pool
@@ -116,7 +115,6 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, under its name only when complete."""
-        part = path.with_suffix(".part")
         state = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -125,8 +123,8 @@ class Trainer:
             "spent": self.spent,
             "history": self.history,
         }
-        torch.save(state, part)
-        os.replace(part, path)
+        with completed(path) as part:
+            torch.save(state, part)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
@@ -173,15 +171,15 @@ def publish(trainer: Trainer, path: Path) -> None:
         "spectra": trainer.step * trainer.recipe.batch,
         "seconds": trainer.spent,
         "galfit_ml": __version__,
-        "stellar_grid": hashlib.sha256(trained_grid()).hexdigest(),
+        "stellar_grid": grid_checksum(),
         "validation": trainer.history[-1] if trainer.history else {},
     }
     save(path, Trained(trainer.network, trainer.instrument.name, about))
 
 
-def trained_grid() -> bytes:
-    """The stellar grid the simulations were made from."""
-    return (resources.files("galfit_ml") / "data" / "stellar_grid.npz").read_bytes()
+def grid_checksum() -> str:
+    """Of the stellar grid the simulations were made from: the recorded one, which loading the grid has compared."""
+    return (resources.files("galfit_ml") / "data" / "stellar_grid.sha256").read_text().split()[0]
 
 
 def note(trainer: Trainer, recent: list[float], folder: Path, held_out: list[Examples]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from galfit_ml.errors import FileFormatError
+from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 
@@ -45,9 +45,8 @@ def save(path: Path, trained: Trained) -> None:
         "architecture": json.dumps(asdict(network.architecture)),
         "about": json.dumps(trained.about),
     }
-    part = path.with_name(f"{path.name}.part")
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part, metadata)
-    os.replace(part, path)
+    with completed(path) as part:
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part, metadata)
 
 
 def load(path: Path) -> Trained:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +14,7 @@ from galfit_ml.grid import WavelengthGrid
 from galfit_ml.instruments import Instrument
 from galfit_ml.parameters import GALAXY, ParameterSet
 from galfit_ml.posterior import Posterior, concatenate
-from galfit_ml.prepare import Preparation, Prepared, prepare
+from galfit_ml.prepare import Preparation, Prepared, prepare, random_stream
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.galaxy import GalaxyModel, Pixels
 from galfit_ml.simulate.prior import GalaxyPrior, coordinate
@@ -114,7 +113,7 @@ class EmceeBackend:
         self, batch: SpectrumBatch, native: Prepared, i: int, request: Request, solution: Solution
     ) -> Posterior:
         spectrum = _trimmed(native, i, batch, solution.redshift)
-        rng = _stream(request.seed, spectrum)
+        rng = random_stream(request.seed, spectrum.flux.numpy(), spectrum.ivar.numpy())
         prior = _local_prior(batch.instrument, spectrum, solution, request.redshift[i])
         likelihood = Likelihood(self.model, spectrum, prior, request.redshift[i])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -160,12 +159,6 @@ def _ticker(request: Request, i: int, batch: SpectrumBatch) -> Callable[[float],
     if progress is None:
         return None
     return lambda share: progress(i, len(batch), f"{batch.ids[i]}: {share:.0%} of the longest chain")
-
-
-def _stream(seed: int, spectrum: Spectrum) -> np.random.Generator:
-    """Random stream keyed by the seed and the spectrum's content, never by its place in a batch."""
-    content = hashlib.sha256(spectrum.flux.numpy().tobytes() + spectrum.ivar.numpy().tobytes()).digest()
-    return np.random.default_rng([seed, *np.frombuffer(content[:16], dtype=np.uint32).tolist()])
 
 
 def _local_prior(

@@ -15,6 +15,7 @@ from galfit_ml.registry import BackendStatus, registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from galfit_ml.backend import Backend
     from galfit_ml.instruments import Instrument
     from galfit_ml.posterior import Posterior
     from galfit_ml.reading import Reading
@@ -30,9 +31,16 @@ def backends() -> list[BackendStatus]:
     return registry().statuses()
 
 
-def default_backend() -> str:
-    """The first available backend of `PREFERENCE`, then any available one; PluginError if there is none."""
+def default_backend(instrument: str | None = None) -> str:
+    """The first available backend of `PREFERENCE`, then any available one, that reads spectra of `instrument`.
+
+    Raises:
+        PluginError: there is none.
+    """
+    known = registry()
     available = [s.name for s in backends() if s.available]
+    if instrument is not None:
+        available = [name for name in available if known.info(name).serves(instrument)]
     ranked = [n for n in PREFERENCE if n in available] + available
     if not ranked:
         raise PluginError(
@@ -45,14 +53,33 @@ class Estimator:
     """A loaded backend, for many calls.
 
     Args:
-        backend: name, or None for the network if installed, else emcee.
+        backend: name, or None for the network where it reads the instrument's spectra, else emcee.
         **options: passed to the backend's constructor; an unknown one is an error.
+
+    Attributes:
+        name: of the backend; without a name given, of the first choice.
+        backend: the backend itself.
     """
 
     def __init__(self, backend: str | None = None, **options: Any) -> None:
         self.name = backend or default_backend()
         self.options = options
         self.backend = registry().create(self.name, options)
+        self._named = backend is not None
+        self._created = {self.name: self.backend}
+
+    def serving(self, instrument: str) -> tuple[str, Backend]:
+        """Name and backend for spectra of an instrument: the one that was named, else the first choice that reads them.
+
+        Raises:
+            PluginError: no backend reads them.
+        """
+        if self._named or registry().info(self.name).serves(instrument):
+            return self.name, self.backend
+        name = default_backend(instrument)
+        if name not in self._created:
+            self._created[name] = registry().create(name, self.options)
+        return name, self._created[name]
 
     def estimate(
         self,
@@ -99,14 +126,15 @@ class Estimator:
     def _infer_batch(self, batch: SpectrumBatch, request: Request) -> Posterior:
         from galfit_ml.posterior import Posterior, concatenate
 
+        _, backend = self.serving(batch.instrument.name)
         good = np.flatnonzero(batch.usable)
         bad = np.flatnonzero(~batch.usable)
         pieces = []
         if len(good):
-            pieces.append(self.backend.infer(batch.take(good), request.take(good)))
+            pieces.append(backend.infer(batch.take(good), request.take(good)))
         if len(bad):
             names, reasons = [batch.ids[i] for i in bad], [batch.reasons[i] for i in bad]
-            failed = Posterior.failed(self.backend.parameters, request.n_samples, names, reasons)
+            failed = Posterior.failed(backend.parameters, request.n_samples, names, reasons)
             pieces.append(replace(failed, flags=failed.flags | batch.flags[bad]))
         return concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
 
@@ -127,7 +155,8 @@ def estimate(
     Args:
         spectrum: a specutils `Spectrum` (1-D or n-D), `SpectrumList`, `SpectrumCollection`, a list of spectra (separate
             galaxies), `{arm: Spectrum}` for the arms of one galaxy, a path, or a list of paths.
-        backend: name of a backend (`galfit_ml.backends()` lists them); None takes the network if installed, else emcee.
+        backend: name of a backend (`galfit_ml.backends()` lists them); None takes the network
+            where it reads spectra of the instrument, else emcee.
         instrument: name, `Instrument`, "generic:R" with R the resolving power, or None to recognise it from the file.
         redshift: None (free), a number (fixed), `(low, high)`, a scipy frozen distribution, or a list with one of
             these per spectrum. `spectrum.redshift` is never used as a prior.
@@ -186,8 +215,9 @@ def _with_provenance(posterior: Posterior, estimator: Estimator, read: Reading, 
     from galfit_ml import __version__
 
     names: Sequence[str] = sorted({g.batch.instrument.name for g in read.groups})
+    used = dict.fromkeys(estimator.serving(name)[0] for name in names) or [estimator.name]
     made = {
-        "backend": estimator.name,
+        "backend": ", ".join(used),
         "galfit_ml": __version__,
         "seed": str(seed),
         "instrument": ", ".join(names),

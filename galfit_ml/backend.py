@@ -60,6 +60,8 @@ class BackendInfo:
         api: the contract number the backend was written for.
         tags: what it can do.
         requires: import names that must be importable; checked without importing them.
+        instruments: names of those whose spectra it reads; () for any. Where a user names no backend, only one that
+            reads the spectra is chosen.
     """
 
     name: str
@@ -69,6 +71,7 @@ class BackendInfo:
     api: int = API
     tags: Tags = Tags()
     requires: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("-", "").replace("_", "").isalnum() or self.name != self.name.lower():
@@ -80,6 +83,10 @@ class BackendInfo:
             raise ValueError(f"Backend '{self.name}': requires must be a tuple like ('torch',), not {self.requires!r}.")
         if not isinstance(self.api, int):
             raise ValueError(f"Backend '{self.name}': api must be an integer such as {API}, not {self.api!r}.")
+
+    def serves(self, instrument: str) -> bool:
+        """Whether it reads spectra of an instrument."""
+        return not self.instruments or instrument in self.instruments
 
 
 @dataclass(frozen=True)

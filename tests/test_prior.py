@@ -70,7 +70,7 @@ DENSITIES = {
     "log10 lya_escape": (lambda d: np.log10(d["lya_escape"]), flat(math.log10(0.003), 0)),
     "log_agn": (lambda d: d["log_agn"], flat(-2, 2)),
     "agn_hardness": (lambda d: d["agn_hardness"], stats.norm()),
-    "log_lier": (lambda d: d["log_lier"], stats.norm(0, 0.35)),
+    "log_lier": (lambda d: d["log_lier"], stats.truncnorm(-1.5 / 0.35, 0.5 / 0.35, 0, 0.35)),
     "log_density": (lambda d: d["log_density"], stats.truncnorm(-3, 4, 2, 0.5)),
     "log_ism_depth": (lambda d: d["log_ism_depth"], flat(-2, math.log10(0.9))),
     "ism_velocity": (lambda d: d["ism_velocity"], flat(-300, 0)),
@@ -129,7 +129,7 @@ def test_all_draws_are_finite_and_in_range(draws: dict[str, NDArray[np.float64]]
         "redshift": (0, 5), "magnitude": (18, 25.5), "log_ssfr": (-13, -8), "log_metallicity": (-2, 0.39),
         "log_gas_metallicity": LOG_GAS_RANGE, "log_ionisation": LOG_U_RANGE, "dust_av": (0, 3), "dust_eta": (1, 3),
         "dust_slope": (-0.7, 0.3), "velocity_dispersion": (40, 400), "gas_dispersion": (30, 250), "ebv": (0, 0.05),
-        "lya_escape": (0.003, 1), "log_agn": (-2, 2), "log_lier": (-2.5, 2.5), "log_density": LOG_DENSITY_RANGE,
+        "lya_escape": (0.003, 1), "log_agn": (-2, 2), "log_lier": (-1.5, 0.5), "log_density": LOG_DENSITY_RANGE,
         "log_ism_depth": (-2, 0), "ism_velocity": (-300, 0), "log_sodium": (math.log10(0.003), math.log10(0.5)),
         "agn_hardness": (-6, 6), "log_burstiness": (-2, 0.97), "log_burst_fraction": (-4, math.log10(0.9)),
     }  # fmt: skip

@@ -14,7 +14,9 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("demo", help="estimate the real SDSS galaxy that comes with the package")
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder (default: demo)")
-    parser.add_argument("--backend", help="name of a backend (default: the network if installed, else emcee)")
+    parser.add_argument(
+        "--backend", help="name of a backend (default: the network where it reads the instrument, else emcee)"
+    )
     parser.set_defaults(run=run)
 
 

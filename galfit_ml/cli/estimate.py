@@ -36,7 +36,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser("estimate", help="estimate spectra from files", epilog=EXAMPLES, formatter_class=raw)
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help="spectra in any format that specutils reads")
-    add("--backend", help="name of a backend (default: the network if installed, else emcee)")
+    add("--backend", help="name of a backend (default: the network where it reads the instrument, else emcee)")
     add("--instrument", help="name, file.toml, or generic:R with R the resolving power (default: recognised)")
     add("--rows", type=rows, metavar="FIRST:END", help="only these spectra of a file that `galfit-ml simulate` wrote")
     add("--redshift", type=number_or_range, metavar="Z|LOW:HIGH", help="fix the redshift, or keep it in a range")

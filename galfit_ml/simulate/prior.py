@@ -53,6 +53,9 @@ MASS_RANGE = (5.0, 12.5)
 LOG_GAS_RANGE = (math.log10(0.005), math.log10(2.5))
 LOG_U_RANGE = (-4.0, -1.5)
 LOG_DENSITY_RANGE = (0.5, 4.0)
+LOG_LIER_RANGE = (-1.5, 0.5)
+"""Old stars ionise H-alpha up to 3 A (Cid Fernandes et al. 2011, MNRAS 413, 1687); what is stronger is an AGN."""
+
 NORMAL = ("gas_offset", "lier", "density")
 """Pairs of a mean and a sigma, among pairs that are ranges."""
 
@@ -71,7 +74,8 @@ class GalaxyPrior:
         velocity_dispersion, gas_dispersion: ranges, km/s; flat in the logarithm.
         log_agn: range; flat. lya_escape, ism_depth, sodium: ranges; flat in the logarithm.
         ism_velocity: range, km/s; flat.
-        lier: mean and sigma of log_lier. density: mean and sigma of log_density, truncated to `LOG_DENSITY_RANGE`.
+        lier: mean and sigma of log_lier, truncated to `LOG_LIER_RANGE`.
+        density: mean and sigma of log_density, truncated to `LOG_DENSITY_RANGE`.
         tau: range of tau over the age of the Universe; flat in the logarithm.
         burstiness: sigma, dex. gas_velocity, zero_point: sigma, km/s.
         gas_offset: mean and sigma of log Z_gas - log Z_star, dex. ionisation_scatter: sigma of log U, dex.
@@ -139,7 +143,9 @@ class GalaxyPrior:
             "lya_escape": _log_flat(u["lya_escape"], *self.lya_escape),
             "log_agn": _flat(u["log_agn"], *self.log_agn),
             "agn_hardness": torch.special.ndtri(u["agn_hardness"]),
-            "log_lier": self.lier[0] + self.lier[1] * torch.special.ndtri(u["log_lier"]),
+            "log_lier": _truncated(
+                u["log_lier"], torch.full_like(redshift, self.lier[0]), self.lier[1], *LOG_LIER_RANGE
+            ),
             "log_density": _truncated(
                 u["log_density"], torch.full_like(redshift, self.density[0]), self.density[1], *LOG_DENSITY_RANGE
             ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from galfit_ml.backend import Request
 from galfit_ml.errors import FileFormatError, GalfitMLError
-from galfit_ml.flags import Flag
 from galfit_ml.parameters import GALAXY, ParameterSet
 from galfit_ml.posterior import Posterior, concatenate
 from galfit_ml.prepare import Preparation, Prepared, prepare, random_stream
@@ -20,141 +20,167 @@ from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_cnn.allowed import Allowed
-from galfit_ml_cnn.draws import Drawn, Random, draw
+from galfit_ml_cnn.draws import Drawn, Question, draw
 from galfit_ml_cnn.inputs import Inputs, look
-from galfit_ml_cnn.solutions import N_SOLUTIONS, solutions
-from galfit_ml_cnn.weights import Trained, load
+from galfit_ml_cnn.quality import Answer, judge
+from galfit_ml_cnn.randomness import Random
+from galfit_ml_cnn.weights import Trained, load, shipped
 
 CHUNK = 32
 MIN_GOOD_PIXELS = 50
-SECOND = 0.1
-"""Probability of the second redshift solution above which a row is flagged as ambiguous."""
-
-EDGE = 0.05
-"""Probability within three bins of an end of the redshift range above which a row is flagged."""
 
 LOG_SCALE_OF_RELATIVE = -0.5
 """log10 of the flux that a spectrum without a flux scale is taken to have, 1e-17 erg s^-1 cm^-2 A^-1."""
+
+
+class MemoryShortage(GalfitMLError, MemoryError):
+    """There is not enough memory for a single spectrum."""
 
 
 class CnnBackend:
     """A trained network.
 
     Args:
-        weights: path of a file that `python -m galfit_ml_cnn.train` wrote.
-        temperature: by which the logits of the redshift are divided.
+        weights: path of a file that `galfit-ml train` wrote; None for the weights that come with the package.
+        calibrated: False for plain Monte Carlo dropout, as the network itself has it.
     """
 
     parameters: ParameterSet = GALAXY
 
-    def __init__(self, weights: str | Path, temperature: float = 1.0) -> None:
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, not {temperature}.")
-        self.weights, self.temperature = Path(weights), temperature
-        self._trained: Trained | None = None
+    def __init__(self, weights: str | Path | None = None, *, calibrated: bool = True) -> None:
+        self.weights, self.calibrated = None if weights is None else Path(weights), bool(calibrated)
+        self._loaded: dict[Path, Trained] = {}
         self._cosmology = Cosmology.default()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_trained": None}
+        return {**self.__dict__, "_loaded": {}}
 
-    @property
-    def trained(self) -> Trained:
-        """The network, read on first use; FileFormatError where it cannot be."""
-        if self._trained is None:
-            self._trained = load(self.weights)
-        return self._trained
+    def trained_for(self, instrument: str) -> Trained:
+        """The network for spectra of an instrument, read on first use.
+
+        Raises:
+            FileFormatError: there are no weights for it, or they cannot be read.
+        """
+        path = self.weights or shipped(instrument)
+        if path not in self._loaded:
+            self._loaded[path] = load(path)
+        trained = self._loaded[path]
+        if trained.instrument != instrument:
+            raise FileFormatError(
+                f"The weights in '{path}' read spectra of '{trained.instrument}', and these are of '{instrument}'. "
+                f"Train others with: galfit-ml train {instrument} --out run/"
+            )
+        return trained
 
     def infer(self, batch: SpectrumBatch, request: Request) -> Posterior:
         """Posterior of every spectrum; one that cannot be used is a flagged row with its reason.
 
         Raises:
             FileFormatError: the weights are of another instrument, or cannot be read.
+            MemoryShortage: a single spectrum does not fit into memory.
         """
-        self._check(batch)
-        seen = prepare(batch, Preparation(self.trained.network.layout.grid))
+        trained = self.trained_for(batch.instrument.name)
+        seen = prepare(batch, Preparation(trained.network.layout.grid))
         rows: list[Posterior] = []
+        done, size = 0, CHUNK
         with torch.no_grad(), one_thread():
-            for start in range(0, len(batch), CHUNK):
-                numbers = np.arange(start, min(start + CHUNK, len(batch)))
-                rows.append(self._chunk(batch.take(numbers), seen.take(numbers), request.take(numbers)))
+            while done < len(batch):
+                numbers = np.arange(done, min(done + size, len(batch)))
+                try:
+                    rows.append(self._chunk(trained, batch.take(numbers), seen.take(numbers), request.take(numbers)))
+                except (MemoryError, RuntimeError) as error:
+                    size = _half(size, error)
+                    continue
+                done += len(numbers)
                 if request.progress is not None:
-                    request.progress(int(numbers[-1]) + 1, len(batch), batch.ids[int(numbers[-1])])
+                    request.progress(done, len(batch), batch.ids[done - 1])
         return concatenate(rows)
 
-    def _check(self, batch: SpectrumBatch) -> None:
-        known, asked = self.trained.instrument, batch.instrument.name
-        if asked != known:
-            raise FileFormatError(
-                f"The weights in '{self.weights}' read spectra of '{known}', and these are of '{asked}'. "
-                f"Train others with: python -m galfit_ml_cnn.train {asked} --out run/"
-            )
-
-    def _chunk(self, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
-        reasons = [self._refusal(seen, request, i) for i in range(len(batch))]
+    def _chunk(self, trained: Trained, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
+        reasons = [_refusal(trained, seen, request, i) for i in range(len(batch))]
         good, bad = (np.flatnonzero([bool(reason) is refused for reason in reasons]) for refused in (False, True))
         pieces = []
         if len(good):
-            pieces.append(self._posterior(batch.take(good), seen.take(good), request.take(good)))
+            pieces.append(self._posterior(trained, batch.take(good), seen.take(good), request.take(good)))
         if len(bad):
             failed = batch.take(bad)
             told = Posterior.failed(GALAXY, request.n_samples, failed.ids, [reasons[i] for i in bad])
             pieces.append(replace(told, flags=told.flags | failed.flags))
         return concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
 
-    def _refusal(self, seen: Prepared, request: Request, row: int) -> str:
-        """Why a spectrum cannot be used; "" where it can."""
-        n_good = int(seen.good[row].sum())
-        if n_good < MIN_GOOD_PIXELS:
-            return f"only {n_good} good pixels within the network's range, {MIN_GOOD_PIXELS} are needed; check the mask"
-        try:
-            Allowed.of([request.redshift[row]], self.trained.network.layout)
-        except GalfitMLError as error:
-            return str(error)
-        return ""
-
-    def _posterior(self, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
-        network = self.trained.network
-        inputs = _inputs(seen, batch.relative, network.layout.pool)
-        random = [
-            Random.of(network.architecture, request.n_samples, random_stream(request.seed, flux, ivar))
-            for flux, ivar in zip(seen.flux, seen.ivar, strict=True)
-        ]
-        allowed = Allowed.of(request.redshift, network.layout)
-        drawn = draw(network, inputs, allowed, random, self._cosmology, self.temperature)
-        columns = {"redshift": drawn.redshift, **drawn.properties}
-        draws = np.stack([columns[p.name].double().numpy() for p in GALAXY], axis=-1)
+    def _posterior(self, trained: Trained, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
+        drawn = draw(
+            trained.network,
+            _inputs(seen, batch.relative, trained.network.layout.pool),
+            self._question(trained, seen, request),
+            self._cosmology,
+        )
+        draws = self._draws(trained, drawn, seen, request)
         scaled = np.array([p.needs_flux_scale for p in GALAXY])
-        draws[batch.relative[:, None, None] & scaled[None, None, :] & np.ones_like(draws, dtype=bool)] = np.nan
-        quality = _Quality.of(drawn, network.layout)
+        draws[batch.relative[:, None, None] & scaled & np.ones_like(draws, dtype=bool)] = np.nan
+        embedding = drawn.embedding.double().numpy()
+        one_mask = trained.network.architecture.dropout == 0
+        answer = Answer(drawn.probability.double().numpy(), draws, embedding, one_mask)
+        quality = judge(answer, seen, trained.network.layout, trained.calibrated)
         return Posterior(
             GALAXY,
             draws,
             batch.ids,
             batch.flags | quality.flags,
             ("",) * len(batch),
-            embedding=drawn.embedding.double().numpy(),
+            embedding=embedding,
             diagnostics=quality.diagnostics,
-            provenance={"weights": self.weights.name},
+            provenance={"weights": str(self.weights or f"shipped for {trained.instrument}")},
         )
 
+    def _question(self, trained: Trained, seen: Prepared, request: Request) -> Question:
+        random = [
+            Random.of(trained.network.architecture, request.n_samples, random_stream(request.seed, flux, ivar))
+            for flux, ivar in zip(seen.flux, seen.ivar, strict=True)
+        ]
+        temperature = np.ones(len(seen.flux))
+        if self.calibrated and trained.calibrated is not None:
+            temperature = trained.calibrated.temperature_at(seen.snr)
+        allowed = Allowed.of(request.redshift, trained.network.layout)
+        return Question(allowed, random, torch.as_tensor(temperature).float())
 
-@dataclass(frozen=True, eq=False)
-class _Quality:
-    flags: NDArray[np.int64]
-    diagnostics: dict[str, NDArray[np.float64]]
+    def _draws(self, trained: Trained, drawn: Drawn, seen: Prepared, request: Request) -> NDArray[np.float64]:
+        """[n, n_draws, n_par], calibrated if that is wanted, the redshift within its prior."""
+        columns = {"redshift": drawn.redshift, **drawn.properties}
+        draws = np.stack([columns[p.name].double().numpy() for p in GALAXY], axis=-1)
+        if not self.calibrated or trained.calibrated is None:
+            return draws
+        moved = trained.calibrated.calibration.moved(draws, GALAXY, seen.snr)
+        low, high = trained.network.layout.redshift
+        for row, prior in zip(moved, request.redshift, strict=True):
+            row[:, 0] = np.clip(row[:, 0], max(prior.low, low), min(prior.high, high))
+        return moved
 
-    @classmethod
-    def of(cls, drawn: Drawn, layout: Any) -> _Quality:
-        probability = drawn.probability.double().numpy()
-        redshift, share = solutions(probability, layout)
-        ends = probability[:, :3].sum(axis=1) + probability[:, -3:].sum(axis=1)
-        flags = np.where(share[:, 1] > SECOND, int(Flag.AMBIGUOUS_REDSHIFT), 0)
-        flags |= np.where(ends > EDGE, int(Flag.EDGE_OF_RANGE), 0)
-        entropy = -(probability * np.log(np.maximum(probability, 1e-30))).sum(axis=1)
-        diagnostics = {"redshift_entropy": entropy}
-        for k in range(N_SOLUTIONS):
-            diagnostics |= {f"redshift_{k + 1}": redshift[:, k], f"redshift_probability_{k + 1}": share[:, k]}
-        return cls(flags.astype(np.int64), diagnostics)
+
+def _half(size: int, error: Exception) -> int:
+    """Half as many spectra at once, after a shortage of memory; any other error is raised again."""
+    if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "memory" not in str(error):
+        raise error
+    if size == 1:
+        raise MemoryShortage(
+            "There is not enough memory for one spectrum. Close other programs, or ask for fewer draws (n_samples=)."
+        ) from error
+    warnings.warn(
+        f"Out of memory with {size} spectra at once; going on with {size // 2}.", RuntimeWarning, stacklevel=3
+    )
+    return size // 2
+
+
+def _refusal(trained: Trained, seen: Prepared, request: Request, row: int) -> str:
+    """Why a spectrum cannot be used; "" where it can."""
+    n_good = int(seen.good[row].sum())
+    if n_good < MIN_GOOD_PIXELS:
+        return f"only {n_good} good pixels within the network's range, {MIN_GOOD_PIXELS} are needed; check the mask"
+    try:
+        Allowed.of([request.redshift[row]], trained.network.layout)
+    except GalfitMLError as error:
+        return str(error)
+    return ""
 
 
 def _inputs(seen: Prepared, relative: NDArray[np.bool_], pool: int) -> Inputs:

@@ -1,4 +1,4 @@
-"""Posterior draws: each with its own dropout mask, the same for the redshift and for the properties.
+"""Posterior draws: dropout masks, each the same for the redshift and for the properties.
 
 p(z, properties | spectrum) is the mean over masks of p(bin) p(offset | bin) p(properties | bin, offset). The features
 are computed once; masks act on the maps that are correlated with templates and on the embedding, so that a hundred
@@ -8,6 +8,7 @@ the reading that is nearest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +19,13 @@ from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.inputs import Inputs
 from galfit_ml_cnn.layout import Layout
-from galfit_ml_cnn.network import Architecture, GalaxyNetwork
-from galfit_ml_cnn.targets import NAMES, Setting, decode
+from galfit_ml_cnn.network import GalaxyNetwork
+from galfit_ml_cnn.randomness import N_CANDIDATES, Random
+from galfit_ml_cnn.targets import Setting, decode
 
 N_READINGS = 6
 REACH = 1.5
 """Feature pixels on either side that a reading stands for."""
-
-N_CANDIDATES = 8
-"""Places within its bin among which a draw is chosen where the redshift has a distribution as its prior."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Drawn:
     Args:
         redshift: [n, n_draws].
         properties: name -> [n, n_draws].
-        probability: [n, n_bins] of each redshift bin, mean over the masks.
+        probability: [n, n_bins] of each redshift bin, mean over the draws' masks.
         embedding: [n, n_embedding] at the most probable redshift, without dropout.
     """
 
@@ -47,94 +46,59 @@ class Drawn:
 
 
 @dataclass(frozen=True, eq=False)
-class Random:
-    """Random numbers of one spectrum's draws.
+class Question:
+    """What is asked of n spectra.
 
     Args:
-        maps, latent: [n_draws, n_templates], [n_draws, n_embedding] uniform: what they leave out.
-        bins: [n_draws] uniform.
-        offset: [n_draws, N_CANDIDATES, 2] uniform.
-        choice: [n_draws] uniform.
-        uniform, normal: [n_draws, n_properties].
+        allowed: n priors on the redshift.
+        random: n.
+        temperature: [n] by which logits are divided.
     """
 
-    maps: Tensor
-    latent: Tensor
-    bins: Tensor
-    offset: Tensor
-    choice: Tensor
-    uniform: Tensor
-    normal: Tensor
-
-    @classmethod
-    def of(cls, architecture: Architecture, n_draws: int, rng: np.random.Generator) -> Random:
-        """Numbers for one spectrum."""
-
-        def flat(*shape: int) -> Tensor:
-            return torch.as_tensor(rng.random((n_draws, *shape)), dtype=torch.float32)
-
-        return cls(
-            flat(architecture.n_templates),
-            flat(architecture.n_embedding),
-            flat(),
-            flat(N_CANDIDATES, 2),
-            flat(),
-            flat(len(NAMES)),
-            torch.as_tensor(rng.standard_normal((n_draws, len(NAMES))), dtype=torch.float32),
-        )
+    allowed: Allowed
+    random: list[Random]
+    temperature: Tensor
 
 
 @torch.no_grad()
-def draw(
-    network: GalaxyNetwork,
-    inputs: Inputs,
-    allowed: Allowed,
-    random: list[Random],
-    cosmology: Cosmology,
-    temperature: float = 1.0,
-) -> Drawn:
-    """Draws of n spectra.
-
-    Args:
-        network: in evaluation mode.
-        inputs: n spectra.
-        allowed: n priors on the redshift.
-        random: n.
-        cosmology: of the simulations.
-        temperature: logits are divided by it.
-    """
+def draw(network: GalaxyNetwork, inputs: Inputs, question: Question, cosmology: Cosmology) -> Drawn:
+    """Draws of n spectra by a network in evaluation mode; `cosmology` is the one of the simulations."""
     maps, rest, summary = network.features(inputs)
-    correlations, preference = network.head.correlations(maps), network.head.preference(summary)
-    dropout = network.architecture.dropout
-    logits = [
-        (_factors(one.maps, dropout) @ correlations[i] + preference[i]) / temperature + allowed.log_weight[i]
-        for i, one in enumerate(random)
-    ]
-    rows = [_bins(own, one.bins) for own, one in zip(logits, random, strict=True)]
+    preference = network.head.preference(summary)
+    spectra = network.head.spectra()
+    rows = [_bins(network, spectra.masked, (maps[i], preference[i]), question, i) for i in range(len(inputs))]
     bins, probability = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
     readings, which = _readings(bins, probability, int(REACH * network.layout.phases))
-    embedding = _embeddings(network, rest, summary, readings)
-    chosen = torch.gather(embedding, 1, which[..., None].expand(-1, -1, embedding.shape[2]))
-    latent = chosen * _factors(torch.stack([one.latent for one in random]), dropout)
-    offset = torch.stack([_offset(network, latent[i], bins[i], allowed, i, one) for i, one in enumerate(random)])
-    uniform, normal = (torch.cat([getattr(one, name) for one in random]) for name in ("uniform", "normal"))
+    embedding = _embeddings(network, rest, summary, readings, which)
+    latent = torch.gather(embedding, 1, which[..., None].expand(-1, -1, embedding.shape[2]))
+    dropout = network.architecture.dropout
+    latent = latent * torch.stack([one.latent_factors(dropout) for one in question.random])
+    offset = torch.stack([_offset(network, latent[i], bins[i], question, i) for i in range(len(inputs))])
+    uniform, normal = (torch.cat([getattr(one, name) for one in question.random]) for name in ("uniform", "normal"))
     encoded = network.branches.draw(latent.flatten(0, 1), offset.flatten(), uniform, normal)
-    redshift = _redshift(network.layout, bins, offset, allowed)
+    redshift = _redshift(network.layout, bins, offset, question.allowed)
     setting = Setting(redshift, inputs.log_scale[:, None].expand_as(redshift))
     properties = decode(encoded.unflatten(0, tuple(offset.shape)), setting, cosmology)
     return Drawn(redshift, properties, probability, embedding[:, 0])
 
 
-def _bins(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Redshift bins [n_draws] from logits [n_draws, n_bins], and the mean probability of each bin [n_bins]."""
-    cumulative = torch.softmax(logits, dim=1).cumsum(dim=1)
-    bins = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:]).clamp(max=logits.shape[1] - 1)
-    return bins[:, 0], cumulative.mean(dim=0).diff(prepend=cumulative.new_zeros(1))
-
-
-def _factors(uniform: Tensor, dropout: float) -> Tensor:
-    """Dropout as factors: 0, or 1 / (1 - dropout)."""
-    return (uniform >= dropout).to(uniform.dtype) / (1.0 - dropout)
+def _bins(
+    network: GalaxyNetwork, masked: Callable[..., Tensor], seen: tuple[Tensor, Tensor], question: Question, row: int
+) -> tuple[Tensor, Tensor]:
+    """Redshift bins [n_draws] of one spectrum, and the mean probability of each bin [n_bins]."""
+    random = question.random[row]
+    factors, which = random.distinct_maps(network.architecture.dropout)
+    maps, preference = seen
+    logits = network.head.logits(masked(maps, factors).flip(-1), preference[None])
+    logits = logits / question.temperature[row] + question.allowed.log_weight[row]
+    share = torch.softmax(logits, dim=1)
+    cumulative = share.cumsum(dim=1)
+    own = random.bins * cumulative[which, -1]
+    bins = torch.empty(len(random), dtype=torch.long)
+    for mask in range(len(factors)):
+        bins[which == mask] = torch.searchsorted(cumulative[mask], own[which == mask])
+    weight = torch.bincount(which, minlength=len(factors)).to(share.dtype) / len(random)
+    return bins.clamp(max=logits.shape[1] - 1), weight @ share
 
 
 def _readings(bins: Tensor, probability: Tensor, reach: int) -> tuple[Tensor, Tensor]:
@@ -152,16 +116,20 @@ def _readings(bins: Tensor, probability: Tensor, reach: int) -> tuple[Tensor, Te
     return readings, (bins[..., None] - readings[:, None]).abs().argmin(dim=2)
 
 
-def _embeddings(network: GalaxyNetwork, rest: Tensor, summary: Tensor, readings: Tensor) -> Tensor:
-    """[n, N_READINGS, n_embedding]."""
-    n, k = readings.shape
-    each = torch.arange(n).repeat_interleave(k)
-    return network.embedding(rest[each], summary[each], readings.flatten()).unflatten(0, (n, k))
+def _embeddings(network: GalaxyNetwork, rest: Tensor, summary: Tensor, readings: Tensor, which: Tensor) -> Tensor:
+    """[n, N_READINGS, n_embedding]; 0 at readings that no draw takes, the first one excepted."""
+    wanted = torch.nn.functional.one_hot(which, N_READINGS).sum(dim=1) > 0
+    wanted[:, 0] = True
+    row, column = torch.nonzero(wanted, as_tuple=True)
+    found = network.embedding(rest[row], summary[row], readings[row, column])
+    out = found.new_zeros((*readings.shape, found.shape[1]))
+    out[row, column] = found
+    return out
 
 
-def _offset(network: GalaxyNetwork, latent: Tensor, bins: Tensor, allowed: Allowed, row: int, random: Random) -> Tensor:
+def _offset(network: GalaxyNetwork, latent: Tensor, bins: Tensor, question: Question, row: int) -> Tensor:
     """Place of each draw [n_draws] within its bin; where a distribution is given, chosen among candidates by it."""
-    mixture = network.branches.offsets(latent)
+    mixture, random, allowed = network.branches.offsets(latent), question.random[row], question.allowed
     low, high = allowed.low[row, bins], allowed.high[row, bins]
     prior = allowed.priors[row]
     if prior.distribution is None:

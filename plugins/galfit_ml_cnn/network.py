@@ -27,6 +27,8 @@ class Architecture:
         width: feature maps of the trunk.
         dilations: of its residual blocks.
         n_templates: maps that are correlated with templates.
+        kinds: of galaxies, with templates of their own at the width of a feature pixel.
+        fine: the same, finer than a feature pixel.
         n_rest: maps that are shifted to rest.
         n_embedding: size of the latent layer.
         dropout: share of maps and of the embedding that is left out.
@@ -34,7 +36,9 @@ class Architecture:
 
     width: int = 48
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 1)
-    n_templates: int = 32
+    n_templates: int = 24
+    kinds: int = 12
+    fine: int = 2
     n_rest: int = 24
     n_embedding: int = 96
     dropout: float = 0.03
@@ -60,9 +64,10 @@ class Loss:
     properties: Tensor
     logits: Tensor
 
-    def total(self, weight: float) -> Tensor:
-        """Mean over spectra; `weight` is that of a property."""
-        return self.bins.mean() + 0.5 * self.offset.mean() + weight * self.properties.sum(1).mean()
+    def total(self, property_weight: float, weight: Tensor) -> Tensor:
+        """Mean over spectra with weights [n]; `property_weight` is that of a property."""
+        own = self.bins + 0.5 * self.offset + property_weight * self.properties.sum(1)
+        return (own * weight).mean()
 
 
 class GalaxyNetwork(nn.Module):
@@ -83,10 +88,9 @@ class GalaxyNetwork(nn.Module):
         self.layout, self.architecture, self.fast = layout, architecture, False
         width = architecture.width
         self.trunk = Trunk(N_CHANNELS, width, architecture.dilations)
-        self.to_templates = nn.Sequential(nn.ReLU(), nn.Conv1d(width, architecture.n_templates, 1))
-        self.to_rest = nn.Sequential(nn.ReLU(), nn.Conv1d(width, architecture.n_rest, 1))
+        self.maps = nn.Conv2d(width, architecture.n_templates + architecture.n_rest, 1)
         n_summary = 1 + N_CHANNELS + width
-        self.head = RedshiftHead(layout, architecture.n_templates, n_summary)
+        self.head = RedshiftHead(layout, architecture.n_templates, n_summary, architecture.kinds, architecture.fine)
         self.encoder = RestEncoder(layout, architecture.n_rest + 2, n_summary, architecture.n_embedding)
         self.branches = Branches(architecture.n_embedding, len(NAMES))
         self.drop = nn.Dropout(architecture.dropout)
@@ -94,12 +98,13 @@ class GalaxyNetwork(nn.Module):
     def features(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
         """Maps for templates [n, n_templates, n_features], maps for the rest frame, and the summary [n, n_summary]."""
         with self._autocast(inputs.channels):
-            maps = self.trunk(inputs.channels)
-        maps = maps.float()
+            trunk = self.trunk(inputs.channels)
+            maps = self.maps(torch.relu(trunk)).squeeze(2).float()
+        means = torch.cat([inputs.channels.mean(dim=2), trunk.mean(dim=(2, 3), dtype=torch.float32)], dim=1)
         coarse = torch.nn.functional.avg_pool1d(inputs.channels[:, [2, 5]], self.layout.pool)
-        means = inputs.channels.mean(dim=2)
-        summary = torch.cat([inputs.log_scale[:, None], means, maps.mean(dim=2)], dim=1)
-        return self.to_templates(maps), torch.cat([self.to_rest(maps), coarse], dim=1), summary
+        summary = torch.cat([inputs.log_scale[:, None], means], dim=1)
+        templates, rest = maps.split([self.architecture.n_templates, self.architecture.n_rest], dim=1)
+        return templates, torch.cat([rest, coarse], dim=1), summary
 
     def embedding(self, rest: Tensor, summary: Tensor, bins: Tensor) -> Tensor:
         """Latent features [n, n_embedding] of spectra read at redshift bins [n]."""
@@ -111,11 +116,16 @@ class GalaxyNetwork(nn.Module):
     def _autocast(self, x: Tensor) -> torch.autocast:
         return torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.fast)
 
-    def loss(self, inputs: Inputs, bins: Tensor, offset: Tensor, encoded: Tensor) -> Loss:
-        """Of spectra whose truth is a redshift bin [n], the offset in it [n] and the properties [n, n_properties]."""
+    def loss(
+        self, inputs: Inputs, bins: Tensor, offset: Tensor, encoded: Tensor, reading: Tensor | None = None
+    ) -> Loss:
+        """Of spectra whose truth is a redshift bin [n], the offset in it [n] and the properties [n, n_properties].
+
+        The rest frame is read at bins `reading`, by default the true ones.
+        """
         maps, rest, summary = self.features(inputs)
         logits = self.head(nn.functional.dropout1d(maps, self.architecture.dropout, self.training), summary)
-        embedding = self.drop(self.embedding(rest, summary, bins))
+        embedding = self.drop(self.embedding(rest, summary, bins if reading is None else reading))
         place, properties = self.branches.log_density(embedding, offset, encoded)
         return Loss(nn.functional.cross_entropy(logits, bins, reduction="none"), -place, -properties, logits)
 

@@ -14,6 +14,7 @@ from galfit_ml.simulate.conditions import Conditions
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.spectrograph import Spectrograph
 from galfit_ml.simulate.surveys.settings import TRAINING_EXPOSURE
+from galfit_ml_cnn.brightness import Brightness
 from galfit_ml_cnn.inputs import Inputs, look
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import truth_in_bins
@@ -24,16 +25,31 @@ from galfit_ml_cnn.targets import NAMES, Setting, encode
 LOST_ARM, LOST_BLOCKS = 0.08, 0.15
 """Shares of training spectra without one of their arms, and with blocks of pixels missing."""
 
+JITTER = 3.0
+"""Redshift bins (sigma) by which the reading of the rest frame misses the true one: readings stand for bins around."""
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """n spectra with their truth, as the network's loss takes them; `labels` [n, n_column] in plain units."""
+    """n spectra with their truth, as the network's loss takes them.
+
+    Args:
+        inputs: n spectra.
+        bins: [n] true redshift bins.
+        offset: [n] place of the redshift within its bin.
+        encoded: [n, n_properties] as `targets.encode` makes them.
+        labels: [n, n_column] in plain units.
+        weight: [n] of each in a mean over the prior.
+        reading: [n] bins at which the rest frame is read, near the true ones.
+    """
 
     inputs: Inputs
     bins: Tensor
     offset: Tensor
     encoded: Tensor
     labels: NDArray[np.float64]
+    weight: Tensor
+    reading: Tensor
 
 
 class Stream:
@@ -49,34 +65,37 @@ class Stream:
         self.instrument, self.layout, self.pieces = instrument, layout, pieces
         self.spectrograph = Spectrograph(instrument)
         self.rebinning = Rebinning(instrument, layout.grid)
+        self.brightness = Brightness(instrument.magnitude_range)
         self.cosmology = Cosmology.default()
 
     @torch.no_grad()
     def batch(self, n: int, rng: np.random.Generator, *, whole: bool = False) -> Examples:
-        """n examples; `whole` leaves no arm or block out."""
+        """n examples; `whole` leaves no arm or block out and reads the rest frame at the true redshift."""
         piece = self.pieces[int(rng.integers(len(self.pieces)))]
         rows = np.sort(rng.choice(len(piece), n, replace=False))
-        flux, labels = self._rescaled(piece, rows, rng)
+        flux, labels, weight = self._rescaled(piece, rows, rng)
         low, high = TRAINING_EXPOSURE
         exposure = torch.as_tensor(low * (high / low) ** rng.random(n), dtype=torch.float32)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         conditions = Conditions.draw(self.instrument, n, exposure, generator)
         seen = self.spectrograph.observe(flux, conditions, tier=2, generator=generator)
         ivar = seen.ivar if whole else seen.ivar * self._kept(n, rng)
-        return self._examples(*self.rebinning(seen.flux * (ivar > 0), ivar), labels)
+        inputs = look(*self.rebinning(seen.flux * (ivar > 0), ivar), self.layout.pool)
+        jitter = np.zeros(n) if whole else np.round(JITTER * rng.standard_normal(n))
+        return self._examples(inputs, labels, weight, jitter)
 
     def _rescaled(
         self, piece: Piece, rows: NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[Tensor, NDArray[np.float64]]:
+    ) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]:
         labels = piece.labels[rows].copy()
         bright, faint = magnitude_limits(labels, self.instrument)
-        magnitude = bright + (faint - bright) * rng.random(len(rows))
+        magnitude, weight = self.brightness.draw(bright, faint, rng)
         gain = -0.4 * (magnitude - labels[:, COLUMNS.index("magnitude")])
         for name in ("log_stellar_mass", "log_sfr", "log_mean"):
             labels[:, COLUMNS.index(name)] += gain
         labels[:, COLUMNS.index("magnitude")] = magnitude
         mean = torch.as_tensor(10 ** labels[:, COLUMNS.index("log_mean")], dtype=torch.float32)
-        return torch.as_tensor(np.asarray(piece.flux[rows])).float() * mean[:, None], labels
+        return torch.as_tensor(np.asarray(piece.flux[rows])).float() * mean[:, None], labels, weight
 
     def _kept(self, n: int, rng: np.random.Generator) -> Tensor:
         """[n, n_native] 0 where an arm or a block of pixels is left out."""
@@ -91,10 +110,12 @@ class Stream:
                 kept[row, start : start + width] = 0.0
         return kept
 
-    def _examples(self, flux: Tensor, ivar: Tensor, labels: NDArray[np.float64]) -> Examples:
-        inputs = look(flux, ivar, self.layout.pool)
+    def _examples(
+        self, inputs: Inputs, labels: NDArray[np.float64], weight: NDArray[np.float64], jitter: NDArray[np.float64]
+    ) -> Examples:
         redshift = torch.as_tensor(labels[:, COLUMNS.index("redshift")])
         bins, offset = truth_in_bins(redshift, self.layout)
+        reading = (bins + torch.as_tensor(jitter).long()).clamp(0, self.layout.n_bins - 1)
         values = {name: torch.as_tensor(labels[:, COLUMNS.index(name)]) for name in NAMES}
         encoded = encode(values, Setting(redshift, inputs.log_scale), self.cosmology)
-        return Examples(inputs, bins, offset, encoded, labels)
+        return Examples(inputs, bins, offset, encoded, labels, torch.as_tensor(weight).float(), reading)

@@ -24,10 +24,12 @@ from galfit_ml import __version__
 from galfit_ml.instruments import Instrument, get_instrument
 from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.layout import Layout
+from galfit_ml_cnn.memory import keep_memory
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.pool import Pool
 from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Stream
+from galfit_ml_cnn.team import Team, run_team
 from galfit_ml_cnn.validation import fixed_examples, validate
 from galfit_ml_cnn.weights import Trained, save
 
@@ -39,7 +41,7 @@ class Recipe:
     """Settings of a training.
 
     Args:
-        batch: spectra a step.
+        batch: spectra a step, of each process.
         rate: learning rate of the plateau.
         decay: weight decay.
         property_weight: of a property's negative log density in the loss.
@@ -48,7 +50,7 @@ class Recipe:
         descent: share of the time in which the learning rate falls.
     """
 
-    batch: int = 64
+    batch: int = 48
     rate: float = 1.5e-3
     decay: float = 0.01
     property_weight: float = 0.15
@@ -65,10 +67,19 @@ class Trainer:
         architecture: of the network.
         recipe: of the training.
         stream: of examples.
+        team: of processes that this one belongs to.
     """
 
-    def __init__(self, instrument: Instrument, architecture: Architecture, recipe: Recipe, stream: Stream) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        architecture: Architecture,
+        recipe: Recipe,
+        stream: Stream,
+        team: Team | None = None,
+    ) -> None:
         self.instrument, self.recipe, self.stream = instrument, recipe, stream
+        self.team = team or Team()
         torch.manual_seed(recipe.seed)
         self.network = GalaxyNetwork(stream.layout, architecture)
         self.network.fast = True
@@ -97,17 +108,19 @@ class Trainer:
                 yield ready
 
     def _batch(self, step: int) -> Examples:
-        return self.stream.batch(self.recipe.batch, np.random.default_rng([self.recipe.seed, 1, step]))
+        return self.stream.batch(self.recipe.batch, np.random.default_rng([self.recipe.seed, 1, step, self.team.rank]))
 
     def learn(self, examples: Examples) -> float:
         """One step; its loss."""
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) * self.team.size + self.team.rank)
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(self.step)
-        loss = self.network.loss(examples.inputs, examples.bins, examples.offset, examples.encoded)
-        total = loss.total(self.recipe.property_weight)
+        truth = examples.bins, examples.offset, examples.encoded
+        loss = self.network.loss(examples.inputs, *truth, examples.reading)
+        total = loss.total(self.recipe.property_weight, examples.weight)
         self.optimiser.zero_grad()
         total.backward()
+        self.team.average(self.network.parameters())
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimiser.step()
         self.step += 1
@@ -150,16 +163,17 @@ def run(trainer: Trainer, folder: Path, seconds: float, every: int, held_out: li
     recent: list[float] = []
     for examples in trainer.examples():
         recent.append(trainer.learn(examples))
-        trainer.spent = before + time.monotonic() - start
+        trainer.spent = trainer.team.agree(before + time.monotonic() - start)
         per_step = (trainer.spent - before) / len(recent)
         left = seconds - trainer.spent
         if left < trainer.recipe.descent * seconds:
             trainer.schedule.begin_descent(trainer.step, int(left / per_step))
         ended = trainer.schedule.finished(trainer.step)
-        if trainer.step % every == 0 or ended:
+        if (trainer.step % every == 0 or ended) and trainer.team.leads:
             note(trainer, recent[-every:], folder, held_out)
         if ended:
-            publish(trainer, folder / "weights.safetensors")
+            if trainer.team.leads:
+                publish(trainer, folder / "weights.safetensors")
             return
 
 
@@ -168,7 +182,7 @@ def publish(trainer: Trainer, path: Path) -> None:
     about = {
         "recipe": asdict(trainer.recipe),
         "steps": trainer.step,
-        "spectra": trainer.step * trainer.recipe.batch,
+        "spectra": trainer.step * trainer.recipe.batch * trainer.team.size,
         "seconds": trainer.spent,
         "galfit_ml": __version__,
         "stellar_grid": grid_checksum(),
@@ -187,7 +201,7 @@ def note(trainer: Trainer, recent: list[float], folder: Path, held_out: list[Exa
     score = validate(trainer.network, held_out)
     row = {
         "step": trainer.step,
-        "spectra": trainer.step * trainer.recipe.batch,
+        "spectra": trainer.step * trainer.recipe.batch * trainer.team.size,
         "seconds": round(trainer.spent, 1),
         "rate": trainer.schedule.rate(trainer.step),
         "loss": float(np.mean(recent)),
@@ -207,6 +221,44 @@ def tell(done: int, total: int, what: str) -> None:
     sys.stderr.write(f"{done}/{total} {what}\n")
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained, where and how long: the options of the command line.
+
+    Args:
+        instrument: name.
+        out: folder.
+        hours: of training, those before a resumption included.
+        pool: folder of noiseless spectra.
+        pieces: of the pool.
+        every: steps between two validations.
+        resume: go on from the checkpoint in `out`.
+    """
+
+    instrument: str
+    out: Path
+    hours: float
+    pool: Path
+    pieces: int
+    every: int
+    resume: bool
+
+
+def work(team: Team, job: Job) -> None:
+    """Train in one process of a team."""
+    torch.set_num_threads(1)
+    keep_memory()
+    instrument = get_instrument(job.instrument)
+    layout = Layout.of(instrument)
+    streams = [Stream(instrument, layout, Pool(job.pool, instrument, seed).load()) for seed in (0, VALIDATION_SEED)]
+    held_out = fixed_examples(streams[1], 16, 128, VALIDATION_SEED)
+    trainer = Trainer(instrument, Architecture(), Recipe(), streams[0], team)
+    trainer.standardise(held_out)
+    if job.resume and (job.out / "checkpoint.pt").is_file():
+        trainer.load(job.out / "checkpoint.pt")
+    run(trainer, job.out, 3600 * job.hours, job.every, held_out)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -215,24 +267,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--pool", type=Path, help="folder of noiseless spectra (default: OUT/pool)")
     parser.add_argument("--pieces", type=int, default=16, help="of 4096 noiseless spectra each")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="that share the work, one core each")
     parser.add_argument("--every", type=int, default=250)
     parser.add_argument("--resume", action="store_true")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    options.out.mkdir(parents=True, exist_ok=True)
-    instrument = get_instrument(options.instrument)
-    layout = Layout.of(instrument)
-    pools = [Pool(options.pool or options.out / "pool", instrument, seed) for seed in (0, VALIDATION_SEED)]
-    for pool, n_pieces in zip(pools, (options.pieces, 1), strict=True):
-        pool.grow(n_pieces, tell)
-    streams = [Stream(instrument, layout, pool.load()) for pool in pools]
-    held_out = fixed_examples(streams[1], 16, 128, VALIDATION_SEED)
-    trainer = Trainer(instrument, Architecture(), Recipe(), streams[0])
-    trainer.standardise(held_out)
-    if options.resume and (options.out / "checkpoint.pt").is_file():
-        trainer.load(options.out / "checkpoint.pt")
-    run(trainer, options.out, 3600 * options.hours, options.every, held_out)
+    options = vars(parser.parse_args(arguments))
+    processes = options.pop("processes")
+    job = Job(**{**options, "pool": options["pool"] or options["out"] / "pool"})
+    job.out.mkdir(parents=True, exist_ok=True)
+    instrument = get_instrument(job.instrument)
+    for seed, n_pieces in ((0, job.pieces), (VALIDATION_SEED, 1)):
+        Pool(job.pool, instrument, seed).grow(n_pieces, tell)
+    run_team(work, processes, job)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Pixels [n, n_channels, n_pix] to features [n, width, n_pix / (3 * 2)].
+    """Pixels [n, n_channels, n_pix] to features [n, width, 1, n_pix / (3 * 2)].
 
     Args:
         n_channels: of the input.
@@ -56,4 +56,4 @@ class Trunk(nn.Module):
     def forward(self, channels: Tensor) -> Tensor:
         """Feature maps."""
         x = channels.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        return self.blocks(self.stem(x)).squeeze(2)
+        return self.blocks(self.stem(x))

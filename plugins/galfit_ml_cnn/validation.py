@@ -45,13 +45,20 @@ def validate(network: GalaxyNetwork, examples: list[Examples]) -> Score:
         found.append(best_redshift(losses[-1].logits, network.layout))
         labels.append(one.labels)
     network.train()
-    properties = torch.cat([loss.properties for loss in losses]).mean(0).tolist()
+    weight = torch.cat([one.weight for one in examples])
+    bins, offset, properties = (
+        torch.cat([getattr(loss, name) for loss in losses]) for name in ("bins", "offset", "properties")
+    )
     return Score(
-        float(torch.cat([loss.bins for loss in losses]).mean()),
-        float(torch.cat([loss.offset for loss in losses]).mean()),
-        dict(zip(NAMES, properties, strict=True)),
+        _mean(bins, weight),
+        _mean(offset, weight),
+        {name: _mean(properties[:, i], weight) for i, name in enumerate(NAMES)},
         success_by_class(np.concatenate(found), np.concatenate(labels)),
     )
+
+
+def _mean(values: Tensor, weight: Tensor) -> float:
+    return float((values * weight).sum() / weight.sum())
 
 
 def best_redshift(logits: Tensor, layout: Layout) -> NDArray[np.float64]:

@@ -11,13 +11,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from galfit_ml.errors import FileFormatError
+from galfit_ml_cnn.calibrated import Calibrated
 from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 
-FORMAT = "galfit_ml_cnn 1"
+FORMAT = "galfit_ml_cnn 2"
+CALIBRATION = "calibration."
+LARGE = 50_000
+SHIPPED = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +33,13 @@ class Trained:
         network: in evaluation mode.
         instrument: name of the one whose spectra it reads.
         about: how it was trained and how good it is: recipe, seed, steps, validation metrics, versions.
+        calibrated: what was learnt of it afterwards, or None.
     """
 
     network: GalaxyNetwork
     instrument: str
     about: Mapping[str, Any]
+    calibrated: Calibrated | None = None
 
 
 def save(path: Path, trained: Trained) -> None:
@@ -45,8 +52,17 @@ def save(path: Path, trained: Trained) -> None:
         "architecture": json.dumps(asdict(network.architecture)),
         "about": json.dumps(trained.about),
     }
+    tensors = {name: _stored(value) for name, value in network.state_dict().items()}
+    if trained.calibrated is not None:
+        arrays = trained.calibrated.arrays()
+        tensors |= {CALIBRATION + name: torch.as_tensor(array).float().contiguous() for name, array in arrays.items()}
     with completed(path) as part:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part, metadata)
+        save_file(tensors, part, metadata)
+
+
+def _stored(value: Tensor) -> Tensor:
+    """Large arrays of weights are kept in half precision (5e-4)."""
+    return (value.half() if value.numel() >= LARGE and value.is_floating_point() else value).contiguous()
 
 
 def load(path: Path) -> Trained:
@@ -64,9 +80,15 @@ def load(path: Path) -> Trained:
                     "was expected. Train them with: python -m galfit_ml_cnn.train --help"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        arrays = {
+            name.removeprefix(CALIBRATION): tensors.pop(name).double().numpy()
+            for name in list(tensors)
+            if name.startswith(CALIBRATION)
+        }
         network = _network(metadata)
         network.load_state_dict(tensors)
-        return Trained(network.eval(), metadata["instrument"], json.loads(metadata["about"]))
+        calibrated = Calibrated.of(arrays) if arrays else None
+        return Trained(network.eval(), metadata["instrument"], json.loads(metadata["about"]), calibrated)
     except FileNotFoundError:
         raise FileFormatError(f"There are no weights at '{path}'. Check the path.") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -84,3 +106,16 @@ def _network(metadata: Mapping[str, str]) -> GalaxyNetwork:
     # A new network draws its first weights, which are replaced at once: nobody's random numbers are used up for them.
     with torch.random.fork_rng(devices=[]):
         return GalaxyNetwork(Layout(**layout), Architecture(**architecture))
+
+
+def shipped(instrument: str) -> Path:
+    """Path of the weights that come with the package; FileFormatError where there are none for the instrument."""
+    path = SHIPPED / f"{instrument}.safetensors"
+    if not path.is_file():
+        known = sorted(one.stem for one in SHIPPED.glob("*.safetensors"))
+        raise FileFormatError(
+            f"No weights for '{instrument}' come with this version; there are some for: {', '.join(known) or 'none'}. "
+            f"Train them with: galfit-ml train {instrument} --out run/ and pass weights='run/weights.safetensors', or "
+            "use backend='emcee'."
+        )
+    return path

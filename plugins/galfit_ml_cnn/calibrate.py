@@ -1,0 +1,202 @@
+"""Calibration of a trained network: `python -m galfit_ml_cnn.calibrate run/weights.safetensors --n 20000`.
+
+Mocks that no training saw go through the backend; what is learnt of its answers is written into the file of weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from galfit_ml.backend import Request
+from galfit_ml.calibration import Calibration, LevelMap, Reliability, filled, levels_of, node_weights
+from galfit_ml.parameters import GALAXY
+from galfit_ml.prepare import Preparation, prepare
+from galfit_ml.redshift_prior import RedshiftPriors
+from galfit_ml.simulate.surveys import ChunkMaker, MockSurvey, make_settings
+from galfit_ml_cnn.backend import CnnBackend
+from galfit_ml_cnn.calibrated import Calibrated, Cloud
+from galfit_ml_cnn.inputs import look
+from galfit_ml_cnn.memory import keep_memory
+from galfit_ml_cnn.network import truth_in_bins
+from galfit_ml_cnn.solutions import WINDOW
+from galfit_ml_cnn.weights import Trained, load, save
+
+Floats = NDArray[np.float64]
+Report = Callable[[int, int, str], None]
+
+SEED = 8101
+"""Of the mocks; others than those of training, validation and benchmarks."""
+
+TEMPERATURES = np.linspace(0.6, 2.4, 37)
+N_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Mocks:
+    """Mocks to learn from: instrument, number of spectra and seed."""
+
+    instrument: str
+    n: int
+    seed: int
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks they come in."""
+        return self._settings().n_chunks
+
+    def _settings(self) -> Any:
+        return make_settings(self.instrument, self.n, "training", self.seed, tier=2)
+
+    def maker(self) -> ChunkMaker:
+        """Makes each chunk."""
+        return ChunkMaker(self._settings())
+
+
+@lru_cache(maxsize=2)
+def _maker(mocks: Mocks) -> ChunkMaker:
+    return mocks.maker()
+
+
+@lru_cache(maxsize=4)
+def _backend(weights: Path) -> CnnBackend:
+    torch.set_num_threads(1)
+    keep_memory()
+    return CnnBackend(weights)
+
+
+def surprise(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
+    """Of one chunk: "nll" [n, n_temperatures] of the true redshift bin without dropout, and "snr" [n]."""
+    network = _backend(weights).trained_for(mocks.instrument).network
+    made = _maker(mocks)(number)
+    seen = prepare(made.batch, Preparation(network.layout.grid))
+    inputs = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), network.layout.pool)
+    with torch.no_grad():
+        maps, _, summary = network.features(inputs)
+        logits = network.head(maps, summary)
+    bins, _ = truth_in_bins(torch.as_tensor(made.truth["redshift"]), network.layout)
+    rows = torch.arange(len(bins))
+    nll = [torch.logsumexp(logits / t, dim=1) - logits[rows, bins] / t for t in TEMPERATURES]
+    return {"nll": torch.stack(nll, dim=1).double().numpy(), "snr": seen.snr}
+
+
+def answers(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
+    """Of one chunk: levels of the truth of each parameter, stated probability, whether it was right, embedding, S/N."""
+    made = _maker(mocks)(number)
+    request = Request(N_DRAWS, mocks.seed + number, RedshiftPriors.free(len(made)))
+    posterior = _backend(weights).infer(made.batch, request)
+    ok = posterior.ok
+    out = {name: levels_of(posterior[name], made.truth[name], number)[ok] for name in GALAXY.names}
+    told = posterior.diagnostics
+    out["stated"] = told["redshift_probability_1"][ok]
+    out["right"] = is_right(told["redshift_1"], made)[ok].astype(np.float64)
+    out["snr"] = told["signal_to_noise"][ok]
+    assert posterior.embedding is not None
+    out["embedding"] = posterior.embedding[ok]
+    return out
+
+
+def is_right(redshift: Floats, made: MockSurvey) -> NDArray[np.bool_]:
+    """[n] whether redshifts are right within `WINDOW`."""
+    truth = made.truth["redshift"]
+    return np.asarray(np.abs(redshift - truth) < WINDOW * (1 + truth))
+
+
+@dataclass(frozen=True, eq=False)
+class Worker:
+    """Runs one of the functions above over all chunks of mocks.
+
+    Args:
+        weights: file.
+        processes: at once.
+        report: progress.
+    """
+
+    weights: Path
+    processes: int
+    report: Report
+
+    def run(self, what: Callable[[Path, Mocks, int], dict[str, Floats]], mocks: Mocks) -> dict[str, Floats]:
+        """Results of all chunks, one after the other."""
+        parts = []
+        for part in self._parts(what, mocks):
+            parts.append(part)
+            self.report(sum(len(one["snr"]) for one in parts), mocks.n, what.__name__)
+        return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+
+    def _parts(self, what: Callable[..., dict[str, Floats]], mocks: Mocks) -> Iterator[dict[str, Floats]]:
+        jobs = [(what, self.weights, mocks, number) for number in range(mocks.n_chunks)]
+        if self.processes == 1:
+            yield from map(_call, jobs)
+            return
+        with get_context("spawn").Pool(self.processes) as pool:
+            yield from pool.imap(_call, jobs)
+
+
+def _call(job: tuple[Any, ...]) -> dict[str, Floats]:
+    return dict(job[0](*job[1:]))
+
+
+def learn_temperature(found: dict[str, Floats]) -> Floats:
+    """[n_nodes] temperature with the least surprise at each signal-to-noise."""
+    weight = node_weights(found["snr"])
+    best = TEMPERATURES[(weight @ found["nll"]).argmin(axis=1)]
+    # Where nearly everything is certain, or nothing is known, any temperature does.
+    return filled(best, weight)
+
+
+def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int = SEED) -> Trained:
+    """Learn all of a network's calibration and write it into its file."""
+    trained = load(weights)
+    worker = Worker(weights, processes, report)
+    temperature = learn_temperature(worker.run(surprise, Mocks(trained.instrument, n // 2, seed)))
+    plain = Calibrated(temperature, Calibration({}), Reliability(*np.eye(2)), Cloud(np.zeros(1), np.eye(1), 1.0))
+    begun = weights.with_suffix(".begun.safetensors")
+    save(begun, replace(trained, calibrated=_blank(plain, trained)))
+    found = Worker(begun, processes, report).run(answers, Mocks(trained.instrument, n, seed + 1))
+    begun.unlink()
+    calibrated = replace(
+        plain,
+        calibration=Calibration({name: LevelMap.fit(found[name], found["snr"]) for name in GALAXY.names}),
+        reliability=Reliability.fit(found["stated"], found["right"] > 0.5),
+        cloud=Cloud.fit(found["embedding"]),
+    )
+    about = {**trained.about, "calibration": {"spectra": n, "seed": seed, "draws": N_DRAWS}}
+    done = replace(trained, calibrated=calibrated, about=about)
+    save(weights, done)
+    return done
+
+
+def _blank(plain: Calibrated, trained: Trained) -> Calibrated:
+    """The same with a cloud of the right size, which says nothing."""
+    size = trained.network.architecture.n_embedding
+    return replace(plain, cloud=Cloud(np.zeros(size), np.eye(size), 1e9))
+
+
+def tell(done: int, total: int, what: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(f"{done}/{total} {what}\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--n", type=int, default=20000, help="mocks (default: 20000)")
+    parser.add_argument("--processes", type=int, default=2, help="one core each (default: 2)")
+    options = parser.parse_args(arguments)
+    calibrate(options.weights, options.n, options.processes, tell)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +21,9 @@ from scipy.optimize import isotonic_regression
 from scipy.special import ndtr, ndtri
 
 from galfit_ml.parameters import ParameterSet
-from galfit_ml.posterior import Posterior
+
+if TYPE_CHECKING:
+    from galfit_ml.posterior import Posterior
 
 Floats = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from galfit_ml.backend import BackendInfo
+    from galfit_ml.commands import CommandInfo
 
 PROJECT = "galfit_ml"
 
@@ -22,6 +23,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def galfit_ml_backends() -> list[BackendInfo]:  # type: ignore[empty-body]
     """Backends this plugin offers, as data."""
+
+
+@hookspec
+def galfit_ml_commands() -> list[CommandInfo]:  # type: ignore[empty-body]
+    """Commands this plugin adds to `galfit-ml`, as data."""
 
 
 @hookspec

@@ -15,6 +15,7 @@ import pluggy
 
 from galfit_ml import hookspecs
 from galfit_ml.backend import API, BackendInfo
+from galfit_ml.commands import CommandInfo
 from galfit_ml.errors import FileFormatError, PluginError, unknown_name
 
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ class Registry:
         owners: backend name -> plugin that brought it.
         broken: plugin or backend name -> what is wrong with it.
         instrument_files: TOML files of instruments.
+        commands: commands of the command line, by name.
     """
 
     infos: Mapping[str, BackendInfo]
     owners: Mapping[str, str]
     broken: Mapping[str, str]
     instrument_files: tuple[Path, ...] = ()
+    commands: Mapping[str, CommandInfo] = field(default_factory=dict)
 
     def statuses(self) -> list[BackendStatus]:
         """Every backend and every broken plugin."""
@@ -142,6 +145,7 @@ class _Collector:
     owners: dict[str, str] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+    commands: dict[str, CommandInfo] = field(default_factory=dict)
 
     def add(self, plugin_name: str, plugin: object) -> None:
         """Take over what one plugin offers, all or nothing; a manager of its own keeps its faults its own."""
@@ -153,8 +157,12 @@ class _Collector:
             raise PluginError("it implements no hook; decorate galfit_ml_backends() with galfit_ml.hookimpl")
         infos = _returned(manager, plugin, "galfit_ml_backends", BackendInfo)
         files = _returned(manager, plugin, "galfit_ml_instruments", str, Path)
+        commands = _returned(manager, plugin, "galfit_ml_commands", CommandInfo)
         for info in infos:
             self._add_info(plugin_name, info)
+        for command in commands:
+            if self.commands.setdefault(command.name, command) is not command:
+                self.record(f"{plugin_name}:{command.name}", f"the command '{command.name}' is taken by another plugin")
         self.files += map(Path, files)
 
     def _add_info(self, plugin_name: str, info: BackendInfo) -> None:
@@ -193,7 +201,7 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
             found.add(point.name, point.load())
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises, the others must live
             found.record(point.name, f"{type(error).__name__}: {error}")
-    return Registry(found.infos, found.owners, found.broken, tuple(found.files))
+    return Registry(found.infos, found.owners, found.broken, tuple(found.files), found.commands)
 
 
 @cache

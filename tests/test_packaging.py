@@ -24,7 +24,7 @@ import galfit_ml
 PLUGINS = ("galfit_ml_cnn", "galfit_ml_emcee")
 PACKAGES = {"galfit_ml": ROOT / "galfit_ml", **{name: ROOT / "plugins" / name for name in PLUGINS}}
 LIBRARIES = {"torch", "numpy", "scipy", "astropy", "specutils", "matplotlib", "pandas", "emcee", "h5py"}
-LIGHT_NAMES = "__main__ backend cli errors flags hookspecs parameters progress registry"
+LIGHT_NAMES = "__main__ backend cli commands errors flags hookspecs parameters progress registry"
 LIGHT = {"galfit_ml", *PLUGINS, *(f"galfit_ml.{name}" for name in LIGHT_NAMES.split())}
 
 
@@ -40,6 +40,8 @@ def may_load(module: str) -> set[str]:
         return set()
     if module.startswith(("galfit_ml.simulate.build", "galfit_ml.testing", "galfit_ml_emcee.")):
         return LIBRARIES - {"specutils", "matplotlib", "pandas"}
+    if module == "galfit_ml.calibration":
+        return {"numpy", "scipy"}
     return {"numpy", "torch", "scipy"} if module.startswith(("galfit_ml.simulate", "galfit_ml_cnn.")) else {"numpy"}
 
 

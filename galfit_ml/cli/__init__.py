@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from galfit_ml import __version__
 from galfit_ml.cli import backends, data, demo, estimate, etc, instruments, simulate
 from galfit_ml.cli.console import tell
+from galfit_ml.commands import CommandInfo
 from galfit_ml.errors import GalfitMLError
+from galfit_ml.registry import registry
 
 COMMANDS = (estimate, simulate, etc, instruments, backends, demo, data)
 
@@ -33,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    chosen = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = int(chosen.run(chosen))
+        status = _run(given)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # as in `galfit-ml instruments | head -3`
@@ -49,7 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _run(given: list[str]) -> int:
+    added = registry().commands
+    if given and given[0] in added:
+        return added[given[0]].call(given[1:])
+    chosen = _parser(added).parse_args(given)
+    return int(chosen.run(chosen))
+
+
+def _parser(added: Mapping[str, CommandInfo]) -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     about = "Redshift, stellar mass, star-formation rate and metallicity of galaxies from their spectra, as posteriors."
     parser = argparse.ArgumentParser("galfit-ml", description=about, epilog=EXAMPLES, formatter_class=raw)
@@ -57,4 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_to(commands)
+    for info in added.values():  # only to be listed: what they do with their arguments is theirs
+        commands.add_parser(info.name, help=info.summary, add_help=False)
     return parser

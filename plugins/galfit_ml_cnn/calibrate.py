@@ -188,15 +188,16 @@ def tell(done: int, total: int, what: str) -> None:
     sys.stderr.write(f"{done}/{total} {what}\n")
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("weights", type=Path)
+    parser = argparse.ArgumentParser("galfit-ml calibrate", description="Calibrate a network on fresh simulations.")
+    parser.add_argument("weights", type=Path, help="file that `galfit-ml train` wrote; the result is written into it")
     parser.add_argument("--n", type=int, default=20000, help="mocks (default: 20000)")
     parser.add_argument("--processes", type=int, default=2, help="one core each (default: 2)")
     options = parser.parse_args(arguments)
     calibrate(options.weights, options.n, options.processes, tell)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

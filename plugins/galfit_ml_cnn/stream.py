@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,6 +50,14 @@ class Examples:
     labels: NDArray[np.float64]
     weight: Tensor
     reading: Tensor
+
+    def to(self, device: torch.device) -> Examples:
+        """The same on a device; labels stay."""
+        if device.type == "cpu":
+            return self
+        inputs = Inputs(self.inputs.channels.to(device), self.inputs.log_scale.to(device))
+        moved = {name: getattr(self, name).to(device) for name in ("bins", "offset", "encoded", "weight", "reading")}
+        return replace(self, inputs=inputs, **moved)
 
 
 class Stream:

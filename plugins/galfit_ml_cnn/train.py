@@ -1,4 +1,4 @@
-"""Training: `python -m galfit_ml_cnn.train moons-lr --out run/ --hours 1`.
+"""Training: `galfit-ml train moons-lr --out run/ --hours 1`, or `python -m galfit_ml_cnn.train` on a bare machine.
 
 Batches depend on seed and step alone, and so does dropout; a run that was stopped goes on from its last checkpoint with
 the same losses. Nothing but torch, numpy, scipy, safetensors and the simulator is needed.
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from galfit_ml import __version__
+from galfit_ml.errors import GalfitMLError, OutputExistsError
 from galfit_ml.instruments import Instrument, get_instrument
 from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.layout import Layout
@@ -68,6 +69,7 @@ class Trainer:
         recipe: of the training.
         stream: of examples.
         team: of processes that this one belongs to.
+        device: on which the network learns.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class Trainer:
         recipe: Recipe,
         stream: Stream,
         team: Team | None = None,
+        device: str = "cpu",
     ) -> None:
         self.instrument, self.recipe, self.stream = instrument, recipe, stream
         self.team = team or Team()
         torch.manual_seed(recipe.seed)
-        self.network = GalaxyNetwork(stream.layout, architecture)
+        self.device = torch.device(device)
+        self.network = GalaxyNetwork(stream.layout, architecture).to(self.device)
         self.network.fast = True
         groups = parameter_groups(self.network, recipe.decay)
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98))
@@ -116,6 +120,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(self.step)
         truth = examples.bins, examples.offset, examples.encoded
+        examples = examples.to(self.device)
         loss = self.network.loss(examples.inputs, *truth, examples.reading)
         total = loss.total(self.recipe.property_weight, examples.weight)
         self.optimiser.zero_grad()
@@ -141,7 +146,7 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule = Schedule(**state["schedule"])
@@ -171,6 +176,7 @@ def run(trainer: Trainer, folder: Path, seconds: float, every: int, held_out: li
         ended = trainer.schedule.finished(trainer.step)
         if (trainer.step % every == 0 or ended) and trainer.team.leads:
             note(trainer, recent[-every:], folder, held_out)
+            show(trainer, seconds)
         if ended:
             if trainer.team.leads:
                 publish(trainer, folder / "weights.safetensors")
@@ -216,6 +222,15 @@ def note(trainer: Trainer, recent: list[float], folder: Path, held_out: list[Exa
     trainer.save(folder / "checkpoint.pt")
 
 
+def show(trainer: Trainer, seconds: float) -> None:
+    """A line of progress for who waits."""
+    row = trainer.history[-1]
+    sys.stderr.write(
+        f"{trainer.spent / 60:.0f} of {seconds / 60:.0f} min: step {row['step']}, {row['spectra']} spectra, "
+        f"loss {row['loss']:.3f}, redshift {row['bins']:.3f}\n"
+    )
+
+
 def tell(done: int, total: int, what: str) -> None:
     """A line of progress."""
     sys.stderr.write(f"{done}/{total} {what}\n")
@@ -233,6 +248,8 @@ class Job:
         pieces: of the pool.
         every: steps between two validations.
         resume: go on from the checkpoint in `out`.
+        device: "cpu" or "cuda".
+        seed: of everything random.
     """
 
     instrument: str
@@ -242,6 +259,8 @@ class Job:
     pieces: int
     every: int
     resume: bool
+    device: str
+    seed: int
 
 
 def work(team: Team, job: Job) -> None:
@@ -252,33 +271,64 @@ def work(team: Team, job: Job) -> None:
     layout = Layout.of(instrument)
     streams = [Stream(instrument, layout, Pool(job.pool, instrument, seed).load()) for seed in (0, VALIDATION_SEED)]
     held_out = fixed_examples(streams[1], 16, 128, VALIDATION_SEED)
-    trainer = Trainer(instrument, Architecture(), Recipe(), streams[0], team)
+    recipe = Recipe(seed=job.seed)
+    trainer = Trainer(instrument, Architecture(), recipe, streams[0], team, job.device)
     trainer.standardise(held_out)
     if job.resume and (job.out / "checkpoint.pt").is_file():
         trainer.load(job.out / "checkpoint.pt")
     run(trainer, job.out, 3600 * job.hours, job.every, held_out)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("instrument")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--hours", type=float, default=1.0)
-    parser.add_argument("--pool", type=Path, help="folder of noiseless spectra (default: OUT/pool)")
-    parser.add_argument("--pieces", type=int, default=16, help="of 4096 noiseless spectra each")
-    parser.add_argument("--processes", type=int, default=2, help="that share the work, one core each")
-    parser.add_argument("--every", type=int, default=250)
-    parser.add_argument("--resume", action="store_true")
-    options = vars(parser.parse_args(arguments))
+    train(vars(parser().parse_args(arguments)))
+    return 0
+
+
+def train(options: dict[str, Any]) -> Path:
+    """Train as the options of `parser` say; the file of weights."""
     processes = options.pop("processes")
     job = Job(**{**options, "pool": options["pool"] or options["out"] / "pool"})
+    _check(job)
     job.out.mkdir(parents=True, exist_ok=True)
     instrument = get_instrument(job.instrument)
     for seed, n_pieces in ((0, job.pieces), (VALIDATION_SEED, 1)):
         Pool(job.pool, instrument, seed).grow(n_pieces, tell)
-    run_team(work, processes, job)
+    run_team(work, processes if job.device == "cpu" else 1, job)
+    return job.out / "weights.safetensors"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of a training."""
+    own = argparse.ArgumentParser("galfit-ml train", description="Train a network for an instrument's spectra.")
+    own.add_argument("instrument", help="name of an instrument whose noise is known, such as moons-lr")
+    own.add_argument("--out", type=Path, required=True, help="folder of weights, checkpoint and log")
+    own.add_argument("--hours", type=float, default=1.0, help="of training (default: 1)")
+    own.add_argument("--pool", type=Path, help="folder of noiseless spectra (default: OUT/pool)")
+    own.add_argument("--pieces", type=int, default=40, help="of 4096 noiseless spectra each (default: 40)")
+    own.add_argument("--processes", type=int, default=2, help="that share the work, one core each (default: 2)")
+    own.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    own.add_argument("--every", type=int, default=400, help="steps between two validations (default: 400)")
+    own.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    own.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    return own
+
+
+def _check(job: Job) -> None:
+    """What would go wrong after minutes is told at once."""
+    if job.device == "cuda" and not torch.cuda.is_available():
+        raise GalfitMLError(
+            "CUDA was asked for, and torch finds no CUDA device here. Check the driver with nvidia-smi and that this "
+            "torch has CUDA (torch.version.cuda), or leave out --device cuda."
+        )
+    if (job.out / "checkpoint.pt").is_file() and not job.resume:
+        raise OutputExistsError(
+            f"'{job.out}' holds a checkpoint. Go on from it with --resume, or name another folder with --out."
+        )
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(main())
+    except GalfitMLError as error:
+        sys.exit(f"error: {error}")

@@ -40,12 +40,13 @@ def validate(network: GalaxyNetwork, examples: list[Examples]) -> Score:
     """Score of a network, without dropout."""
     network.eval()
     losses, found, labels = [], [], []
-    for one in examples:
+    device = next(network.parameters()).device
+    for one in (each.to(device) for each in examples):
         losses.append(network.loss(one.inputs, one.bins, one.offset, one.encoded))
         found.append(best_redshift(losses[-1].logits, network.layout))
         labels.append(one.labels)
     network.train()
-    weight = torch.cat([one.weight for one in examples])
+    weight = torch.cat([one.weight for one in examples]).to(device)
     bins, offset, properties = (
         torch.cat([getattr(loss, name) for loss in losses]) for name in ("bins", "offset", "properties")
     )
@@ -63,7 +64,7 @@ def _mean(values: Tensor, weight: Tensor) -> float:
 
 def best_redshift(logits: Tensor, layout: Layout) -> NDArray[np.float64]:
     """[n] redshift of the most probable solution."""
-    return solutions(torch.softmax(logits.double(), dim=1).numpy(), layout, 1)[0][:, 0]
+    return solutions(torch.softmax(logits.double(), dim=1).cpu().numpy(), layout, 1)[0][:, 0]
 
 
 def success_by_class(found: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:

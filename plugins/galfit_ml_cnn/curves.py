@@ -1,0 +1,51 @@
+"""Curves of a training: what its log says, as a figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Rows of log.jsonl; a last line that a kill cut short is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Loss, densities and redshift success against spectra seen; ImportError without matplotlib."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    x = [row["spectra"] / 1e3 for row in rows]
+    left.plot(x, [row["loss"] for row in rows], label="training loss", color="0.6")
+    left.plot(x, [row["bins"] for row in rows], label="redshift, validation", color="C0")
+    left.set_ylabel("negative log density (nats)")
+    known = ("log_stellar_mass", "log_sfr", "log_metallicity", "gas_metallicity", "dust_av", "log_age")
+    for number, name in enumerate(name for name in known if name in rows[0]):
+        middle.plot(x, [row[name] for row in rows], label=name, color=f"C{number}")
+    middle.set_ylabel("negative log density, standardised (nats)")
+    _successes(rows, x, right)
+    for axes in (left, middle, right):
+        axes.set_xlabel("spectra seen (thousands)")
+        axes.legend(fontsize=7, frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def _successes(rows: list[dict[str, Any]], x: list[float], axes: Any) -> None:
+    names = [name for name in rows[0] if name.startswith(("SF ", "Q "))]
+    shades = {kind: [n for n in names if n.startswith(kind) and 0.02 < rows[-1].get(n, 0) < 0.99] for kind in "SQ"}
+    for kind, style in (("S", "-"), ("Q", "--")):
+        for number, name in enumerate(shades[kind]):
+            axes.plot(x, [row.get(name, float("nan")) for row in rows], style, color=f"C{number}", label=name)
+    axes.set_ylabel("share of redshifts within 0.0033 (1 + z)")
+    axes.set_ylim(0, 1)

@@ -26,7 +26,7 @@ from galfit_ml_cnn.solutions import N_SOLUTIONS, solutions
 from galfit_ml_cnn.weights import Trained, load, save
 
 SDSS = get_instrument("sdss")
-SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, n_rest=4, n_embedding=8, dropout=0.1)
+SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, kinds=3, fine=2, n_rest=4, n_embedding=8, dropout=0.1)
 FOLDER = tempfile.TemporaryDirectory()
 
 
@@ -65,7 +65,8 @@ def test_weights_come_back_with_all_that_is_known_of_them() -> None:
     torch.manual_seed(2)
     again = GalaxyNetwork(Layout.of(SDSS), SMALL)
     for name, value in again.state_dict().items():
-        assert torch.equal(made.network.state_dict()[name], value)
+        # Large arrays are kept in half precision.
+        torch.testing.assert_close(made.network.state_dict()[name], value, rtol=1e-3, atol=1e-6)
     assert not made.network.training
 
 
@@ -106,11 +107,6 @@ def test_spectra_of_another_instrument_are_refused() -> None:
     mocks = survey("boss", 2, exposure="75m")
     with pytest.raises(FileFormatError, match=r"read spectra of 'sdss'.*these are of 'boss'"):
         CnnBackend(WEIGHTS).infer(mocks.batch, Request(50, 1, RedshiftPriors.free(2)))
-
-
-def test_a_temperature_that_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ValueError, match="temperature must be positive"):
-        CnnBackend(WEIGHTS, temperature=0.0)
 
 
 # Answers.

@@ -14,6 +14,7 @@ from galfit_ml.parameters import GALAXY
 from galfit_ml.prepare import Preparation, prepare
 from galfit_ml.simulate import survey
 from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml_cnn.correlation import Spectra, correlate
 from galfit_ml_cnn.inputs import N_CHANNELS, Inputs, flux_scale, look
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.mixture import Mixture
@@ -26,7 +27,7 @@ from galfit_ml_cnn.trunk import ResidualBlock
 
 MOONS = get_instrument("moons-lr")
 LAYOUT = Layout(6500.0, 600, (0.0, 0.1))
-SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, n_rest=4, n_embedding=8)
+SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, kinds=3, fine=2, n_rest=4, n_embedding=8)
 
 
 @pytest.fixture
@@ -72,30 +73,58 @@ def test_a_redshift_lies_in_its_bin() -> None:
 
 def test_a_shifted_spectrum_has_shifted_features(network: GalaxyNetwork) -> None:
     one, other = (network.trunk(bump(LAYOUT, centre)) for centre in (240.0, 240.0 + 6 * 7))
-    torch.testing.assert_close(other[:, :, 30:80], one[:, :, 23:73], rtol=1e-4, atol=1e-6)
-    assert float(one[:, :, 23:73].detach().std()) > 0.01
+    torch.testing.assert_close(other[..., 30:80], one[..., 23:73], rtol=1e-4, atol=1e-6)
+    assert float(one[..., 23:73].detach().std()) > 0.01
 
 
 def test_a_shifted_spectrum_has_shifted_logits(network: GalaxyNetwork) -> None:
     """Seven feature pixels to the red are seven times `phases` redshift bins up."""
     background = network.trunk(torch.zeros(1, N_CHANNELS, LAYOUT.n_pix))
-    maps = [network.to_templates(network.trunk(bump(LAYOUT, c)) - background) for c in (240.0, 240.0 + 6 * 7)]
-    maps = [m - network.to_templates(torch.zeros_like(background)) for m in maps]
-    one, other = (network.head.correlations(m).sum(1) for m in maps)
-    torch.testing.assert_close(other[:, 7 * LAYOUT.phases :], one[:, : -7 * LAYOUT.phases], rtol=1e-3, atol=1e-6)
+    maps = [(network.trunk(bump(LAYOUT, c)) - background)[:, : SMALL.n_templates, 0] for c in (240.0, 240.0 + 6 * 7)]
+    none = torch.zeros(1, SMALL.kinds, LAYOUT.n_shifts)
+    one, other = (network.head.logits(network.head.sums(m), none) for m in maps)
+    # Beyond the ends the interpolation between feature pixels has no neighbour.
+    inner = slice(LAYOUT.phases, -LAYOUT.phases)
+    shifted, whole = other[:, 7 * LAYOUT.phases :][:, inner], one[:, : -7 * LAYOUT.phases][:, inner]
+    torch.testing.assert_close(shifted, whole, rtol=1e-3, atol=1e-5)
 
 
-def test_logits_are_the_correlation_with_the_templates() -> None:
+def test_logits_are_mixtures_of_correlations_with_the_templates() -> None:
+    """By plain sums at three redshifts that lie at the middle of a feature pixel, where nothing is interpolated."""
     torch.manual_seed(0)
-    head = RedshiftHead(LAYOUT, 4, 3)
-    features, summary = torch.randn(2, 4, LAYOUT.n_features), torch.randn(2, 3)
-    logits = head(features, summary) - head.preference(summary)
-    torch.testing.assert_close(logits, head.correlations(features).sum(1), rtol=1e-4, atol=1e-5)
-    for number in (0, 37, LAYOUT.n_bins - 1):
-        shift, phase = divmod(number, LAYOUT.phases)
-        first = LAYOUT.n_shifts - 1 - shift
-        template = head.templates[phase, :, first : first + LAYOUT.n_features]
-        torch.testing.assert_close(logits[:, number], (features * template).sum((1, 2)), rtol=1e-4, atol=1e-5)
+    layout = replace(LAYOUT, phases=1)
+    head = RedshiftHead(layout, 4, 3, kinds=3, fine=2)
+    features, summary = torch.randn(2, 4, layout.n_features), torch.randn(2, 3)
+    preference = head.preference(summary)
+    logits = head(features, summary)
+    for shift in (0, 37, layout.n_shifts - 1):
+        first = layout.n_shifts - 1 - shift
+        seen = head.templates[:, :, first : first + layout.n_features]
+        sums = torch.einsum("ncp,tcp->nt", features, seen)
+        coarse = torch.logsumexp(sums[:, :3] + preference[:, :, shift], dim=1)
+        expected = coarse + torch.logsumexp(sums[:, 3:], dim=1)
+        torch.testing.assert_close(logits[:, shift], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_correlations_and_their_gradients_are_plain_sums() -> None:
+    torch.manual_seed(0)
+    features, templates = torch.randn(3, 4, 30, requires_grad=True), torch.randn(5, 4, 49, requires_grad=True)
+    found = correlate(features, templates, 20)
+    expected = torch.stack([torch.einsum("ncp,tcp->nt", features, templates[..., s : s + 30]) for s in range(20)], -1)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    weight = torch.randn_like(found)
+    gradients = (torch.autograd.grad((x * weight).sum(), (features, templates)) for x in (found, expected))
+    for own, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_masks", [3, 9])
+def test_masked_correlations_are_those_of_masked_maps(n_masks: int) -> None:
+    """Few masks and many take different ways."""
+    torch.manual_seed(0)
+    features, templates, factors = torch.randn(4, 30), torch.randn(5, 4, 49), torch.rand(n_masks, 4)
+    found = Spectra.of(templates, 20).masked(features, factors)
+    torch.testing.assert_close(found, correlate(features * factors[:, :, None], templates, 20), rtol=1e-5, atol=1e-5)
 
 
 def test_a_line_has_one_place_in_the_rest_frame() -> None:
@@ -229,7 +258,7 @@ def test_dropout_changes_the_loss_and_its_absence_does_not(network: GalaxyNetwor
 
 def test_every_weight_learns(network: GalaxyNetwork) -> None:
     truth = torch.tensor([3, 50, 70, 100]), torch.zeros(4), torch.zeros(4, len(NAMES))
-    network.loss(random_inputs(4), *truth).total(1.0).backward()
+    network.loss(random_inputs(4), *truth).total(1.0, torch.ones(4)).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().max()) > 0, name

@@ -18,10 +18,11 @@ from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.prior import MASS_RANGE
 from galfit_ml_cnn import pool as pools
 from galfit_ml_cnn.allowed import Allowed
-from galfit_ml_cnn.draws import Random, draw
+from galfit_ml_cnn.draws import Question, draw
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture
 from galfit_ml_cnn.pool import COLUMNS, Piece, Pool, magnitude_limits
+from galfit_ml_cnn.randomness import Random
 from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Stream
 from galfit_ml_cnn.targets import NAMES
@@ -29,7 +30,7 @@ from galfit_ml_cnn.train import Recipe, Trainer
 from galfit_ml_cnn.validation import best_redshift, fixed_examples, validate
 
 SDSS = get_instrument("sdss")
-SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, n_rest=4, n_embedding=8)
+SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, kinds=3, fine=2, n_rest=4, n_embedding=8)
 RECIPE = Recipe(batch=8, seed=3)
 
 
@@ -92,7 +93,7 @@ def test_examples_depend_on_the_seed_alone(stream: Stream) -> None:
 
 def test_a_rescaled_galaxy_keeps_its_mass_to_light_ratio(stream: Stream, pieces: list[Piece]) -> None:
     rng = np.random.default_rng(4)
-    flux, labels = stream._rescaled(pieces[0], np.arange(20), rng)
+    flux, labels, _ = stream._rescaled(pieces[0], np.arange(20), rng)
     before = pieces[0].labels[:20]
     change = column(labels, "magnitude") - column(before, "magnitude")
     assert np.abs(change).max() > 0.5
@@ -168,12 +169,13 @@ def drawn(
     stream: Stream, examples: Examples, dropout: float, n_draws: int = 64, prior: RedshiftPrior | None = None
 ) -> Any:
     torch.manual_seed(0)
-    made_of = Architecture(8, (1, 2), 4, 4, 8, dropout)
+    made_of = replace(SMALL, dropout=dropout)
     network = Trainer(SDSS, made_of, RECIPE, stream).network.eval()
     network.fast = False
     random = [Random.of(made_of, n_draws, np.random.default_rng([7, i])) for i in range(len(examples.inputs))]
     allowed = Allowed.of([prior or RedshiftPrior()] * len(random), network.layout)
-    return network, draw(network, examples.inputs, allowed, random, Cosmology.default())
+    question = Question(allowed, random, torch.ones(len(random)))
+    return network, draw(network, examples.inputs, question, Cosmology.default())
 
 
 def test_draws_lie_in_their_ranges(stream: Stream) -> None:
@@ -244,13 +246,14 @@ def test_without_dropout_the_draws_know_no_network_error(stream: Stream) -> None
     examples = stream.batch(3, np.random.default_rng(2))
     for dropout, same in ((0.0, True), (0.4, False)):
         torch.manual_seed(0)
-        made_of = Architecture(8, (1, 2), 4, 4, 8, dropout)
+        made_of = replace(SMALL, dropout=dropout)
         network = Trainer(SDSS, made_of, RECIPE, stream).network.eval()
         network.fast = False
         random = [Random.of(made_of, 16, np.random.default_rng([7, i])) for i in range(3)]
         other = [replace(one, maps=one.maps.flip(0), latent=one.latent.flip(0)) for one in random]
         allowed = Allowed.of([RedshiftPrior()] * 3, network.layout)
-        first, second = (draw(network, examples.inputs, allowed, r, Cosmology.default()) for r in (random, other))
+        asked = (Question(allowed, numbers, torch.ones(3)) for numbers in (random, other))
+        first, second = (draw(network, examples.inputs, question, Cosmology.default()) for question in asked)
         assert torch.equal(first.redshift, second.redshift) is same
         assert torch.equal(first.properties["dust_av"], second.properties["dust_av"]) is same
 

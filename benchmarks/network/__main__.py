@@ -1,0 +1,63 @@
+"""Measure a backend on mocks: `python -m benchmarks.network accuracy moonz retention robustness`.
+
+Numbers of each spectrum are kept in the folder, so that a table can be made again; another backend or other weights
+need another folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from benchmarks.network.suites import SUITES, Run, library
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the suites asked for, one file of Markdown each."""
+    options = _parser().parse_args(arguments)
+    backend_options = (("weights", options.weights),) if options.weights else ()
+    run = Run(
+        options.instrument, options.n, options.backend, backend_options, options.processes, options.out, _Progress()
+    )
+    suites = {**SUITES, "library": partial(library, reference=options.reference)}
+    for name in options.suites:
+        lines = list(suites[name](run))
+        text = "\n".join(lines) + "\n"
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"{name}.md").write_text(text, encoding="utf-8")
+        print(text)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks.network", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("suites", nargs="+", choices=[*SUITES, "library"])
+    parser.add_argument("--instrument", default="moons-lr", help="default: moons-lr")
+    parser.add_argument("--backend", default="cnn", help="default: cnn")
+    parser.add_argument("--weights", help="file of weights (default: those that come with the package)")
+    parser.add_argument("--n", type=int, help="galaxies (default: the suite's own number)")
+    parser.add_argument("--processes", type=int, default=2, help="default: 2")
+    parser.add_argument("--reference", type=Path, help="CSV of `python -m benchmarks.limits`, for `library`")
+    parser.add_argument("--out", type=Path, default=Path("network"), help="folder (default: network)")
+    return parser
+
+
+class _Progress:
+    """Lines on standard error, with the time that is left."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if done == 1:
+            self.start = time.monotonic()
+        spent = time.monotonic() - self.start
+        left = spent / max(done - 1, 1) * (total - done)
+        sys.stderr.write(f"{done}/{total} {what}, {left:.0f} s left\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

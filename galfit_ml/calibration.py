@@ -84,6 +84,40 @@ def levels_of(draws: Floats, truth: Floats, seed: int = 0) -> Floats:
     return np.asarray((below + rng.random(len(truth)) * (same + 1)) / (n_draws + 1))
 
 
+MOST = 8.0
+"""Places beyond this are held there."""
+
+
+def places_of(draws: Floats, truth: Floats) -> Floats:
+    """Levels of the truth [n] among draws [n, n_draws] as normal quantiles, also beyond the last draw.
+
+    Between two draws a place is interpolated, beyond them it goes on with the slope of the outer draws: the inverse of
+    what `LevelMap.apply` does.
+    """
+    ordered = np.sort(draws, axis=1)
+    n_draws = draws.shape[1]
+    known = ndtri((np.arange(n_draws) + 0.5) / n_draws)
+    below = (ordered < truth[:, None]).sum(axis=1)
+    low = np.clip(below - 1, 0, n_draws - 2)
+    first, second = (np.take_along_axis(ordered, (low + k)[:, None], axis=1)[:, 0] for k in (0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip((truth - first) / (second - first), 0, 1)
+        inside = np.interp(low + np.nan_to_num(share, nan=0.5), np.arange(n_draws), known)
+        left, right = _slopes(ordered, known)
+        inside += np.where(below == 0, (truth - ordered[:, 0]) / left, 0.0)
+        inside += np.where(below == n_draws, (truth - ordered[:, -1]) / right, 0.0)
+    return np.asarray(np.clip(np.nan_to_num(inside, nan=0.0), -MOST, MOST))
+
+
+def _slopes(ordered: Floats, known: Floats) -> tuple[Floats, Floats]:
+    """Rise of sorted draws [n, n_draws] with the normal quantile, over the outer sixth of them on either side, [n]."""
+    sixth = max(len(known) // 6, 1)
+    return (
+        (ordered[:, sixth] - ordered[:, 0]) / (known[sixth] - known[0]),
+        (ordered[:, -1] - ordered[:, -1 - sixth]) / (known[-1] - known[-1 - sixth]),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class LevelMap:
     """G^-1 of one parameter.
@@ -95,14 +129,13 @@ class LevelMap:
     moved: Floats
 
     @classmethod
-    def fit(cls, levels: Floats, snr: Floats) -> LevelMap:
-        """From the levels [n] of the truth and the signal-to-noise [n]; ValueError where there are too few."""
+    def fit(cls, places: Floats, snr: Floats) -> LevelMap:
+        """From places of the truth [n] (`places_of`) and signal-to-noise [n]; ValueError where there are too few."""
         weight = node_weights(snr)
-        order = np.argsort(levels)
+        order = np.argsort(places)
         share = np.cumsum(weight[:, order], axis=1) - 0.5 * weight[:, order]
         share /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-30)
-        own = ndtri(np.clip(levels[order], 1e-5, 1 - 1e-5))
-        moved = np.stack([np.interp(ndtr(LEVELS), row, own) for row in share])
+        moved = np.stack([np.interp(ndtr(LEVELS), row, places[order]) for row in share])
         return cls(filled(moved, weight))
 
     def ranks(self, n_draws: int, snr: Floats) -> Floats:
@@ -147,14 +180,10 @@ def _read(ordered: Floats, level: Floats, gap: Floats | None) -> Floats:
 
 
 def _beyond(ordered: Floats, level: Floats, known: Floats, gap: Floats | None) -> Floats:
-    """What is added beyond the last draws, by the slope of the outer sixth of them on either side."""
-    sixth = max(len(known) // 6, 1)
-    rise = [
-        (ordered[:, sixth] - ordered[:, 0]) / (known[sixth] - known[0]),
-        (ordered[:, -1] - ordered[:, -1 - sixth]) / (known[-1] - known[-1 - sixth]),
-    ]
+    """What is added beyond the last draws."""
+    rise = _slopes(ordered, known)
     if gap is not None:
-        rise = [np.where(r * (known[-1] - known[-1 - sixth]) > gap, 0.0, r) for r in rise]
+        rise = (np.where(rise[0] > gap, 0.0, rise[0]), np.where(rise[1] > gap, 0.0, rise[1]))
     below, above = np.minimum(level - known[0], 0), np.maximum(level - known[-1], 0)
     return np.asarray(below * rise[0][:, None] + above * rise[1][:, None])
 
@@ -210,10 +239,10 @@ class Calibration:
         """
         ok, depth = posterior.ok, np.asarray(snr, dtype=np.float64)
         maps = {}
-        for number, name in enumerate(posterior.parameters.names):
+        for name in posterior.parameters.names:
             if name in truth:
-                levels = levels_of(posterior[name][ok], np.asarray(truth[name], dtype=np.float64)[ok], seed=number)
-                maps[name] = LevelMap.fit(levels, depth[ok])
+                places = places_of(posterior[name][ok], np.asarray(truth[name], dtype=np.float64)[ok])
+                maps[name] = LevelMap.fit(places, depth[ok])
         return cls(maps)
 
     def apply(self, posterior: Posterior, snr: ArrayLike) -> Posterior:

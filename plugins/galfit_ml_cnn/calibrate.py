@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from galfit_ml.backend import Request
-from galfit_ml.calibration import Calibration, LevelMap, Reliability, filled, levels_of, node_weights
+from galfit_ml.calibration import Calibration, LevelMap, Reliability, filled, node_weights, places_of
 from galfit_ml.parameters import GALAXY
 from galfit_ml.prepare import Preparation, prepare
 from galfit_ml.redshift_prior import RedshiftPriors
@@ -91,12 +91,12 @@ def surprise(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
 
 
 def answers(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
-    """Of one chunk: levels of the truth of each parameter, stated probability, whether it was right, embedding, S/N."""
+    """Of one chunk: places of the truth of each parameter, stated probability, whether it was right, embedding, S/N."""
     made = _maker(mocks)(number)
     request = Request(N_DRAWS, mocks.seed + number, RedshiftPriors.free(len(made)))
     posterior = _backend(weights).infer(made.batch, request)
     ok = posterior.ok
-    out = {name: levels_of(posterior[name], made.truth[name], number)[ok] for name in GALAXY.names}
+    out = {name: places_of(posterior[name], np.asarray(made.truth[name]))[ok] for name in GALAXY.names}
     told = posterior.diagnostics
     out["stated"] = told["redshift_probability_1"][ok]
     out["right"] = is_right(told["redshift_1"], made)[ok].astype(np.float64)

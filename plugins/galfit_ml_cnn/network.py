@@ -125,9 +125,16 @@ class GalaxyNetwork(nn.Module):
         """
         maps, rest, summary = self.features(inputs)
         logits = self.head(nn.functional.dropout1d(maps, self.architecture.dropout, self.training), summary)
-        embedding = self.drop(self.embedding(rest, summary, bins if reading is None else reading))
-        place, properties = self.branches.log_density(embedding, offset, encoded)
+        read = rest, summary, bins if reading is None else reading
+        place, properties = self.branches.log_density(self.drop(self.embedding(*read)), offset, encoded)
         return Loss(nn.functional.cross_entropy(logits, bins, reduction="none"), -place, -properties, logits)
+
+    def property_loss(self, inputs: Inputs, reading: Tensor, offset: Tensor, encoded: Tensor) -> Tensor:
+        """[n, n_properties] negative log densities, read at bins [n]; what makes the features learns nothing of it."""
+        with torch.no_grad():
+            _, rest, summary = self.features(inputs)
+        embedding = self.drop(self.embedding(rest, summary, reading))
+        return -self.branches.log_density(embedding, offset, encoded)[1]
 
 
 def truth_in_bins(redshift: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:

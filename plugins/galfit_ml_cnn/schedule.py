@@ -15,17 +15,19 @@ class Schedule:
     Args:
         peak: learning rate of the plateau.
         warm_up: steps.
+        start: step at which it begins.
         descent_from, descent: first step of the descent and its length; None while on the plateau.
     """
 
     peak: float
     warm_up: int = 300
+    start: int = 0
     descent_from: int | None = None
     descent: int = 0
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        rate = self.peak * min(1.0, (step + 1) / self.warm_up)
+        rate = self.peak * min(1.0, (step + 1 - self.start) / self.warm_up)
         if self.descent_from is None or step < self.descent_from:
             return rate
         return rate * max(0.0, 1.0 - (step - self.descent_from + 1) / self.descent)

@@ -26,8 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.suites:
         lines = list(suites[name](run))
         text = "\n".join(lines) + "\n"
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{name}.md").write_text(text, encoding="utf-8")
+        folder = options.tables or options.out
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
         print(text)
     return 0
 
@@ -41,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, help="galaxies (default: the suite's own number)")
     parser.add_argument("--processes", type=int, default=2, help="default: 2")
     parser.add_argument("--reference", type=Path, help="CSV of `python -m benchmarks.limits`, for `library`")
-    parser.add_argument("--out", type=Path, default=Path("network"), help="folder (default: network)")
+    parser.add_argument("--out", type=Path, default=Path("network"), help="folder of numbers (default: network)")
+    parser.add_argument("--tables", type=Path, help="folder of the tables (default: that of the numbers)")
     return parser
 
 

@@ -120,7 +120,8 @@ class CnnBackend:
         draws[batch.relative[:, None, None] & scaled & np.ones_like(draws, dtype=bool)] = np.nan
         embedding = drawn.embedding.double().numpy()
         one_mask = trained.network.architecture.dropout == 0
-        answer = Answer(drawn.probability.double().numpy(), draws, embedding, one_mask)
+        free = np.array([prior.free for prior in request.redshift])
+        answer = Answer(drawn.probability.double().numpy(), draws, embedding, one_mask, free)
         quality = judge(answer, seen, trained.network.layout, trained.calibrated)
         return Posterior(
             GALAXY,

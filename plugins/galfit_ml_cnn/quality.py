@@ -49,12 +49,14 @@ class Answer:
         draws: [n, n_draws, n_par]; two in succession share a dropout mask.
         embedding: [n, n_embedding].
         one_mask: whether there is but one mask, because nothing is left out.
+        free: [n] whether the redshift has the training's own prior: only then its quality is known.
     """
 
     probability: Floats
     draws: Floats
     embedding: Floats
     one_mask: bool
+    free: NDArray[np.bool_]
 
 
 def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated | None) -> Quality:
@@ -67,7 +69,7 @@ def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated
     ends = answer.probability[:, :3].sum(axis=1) + answer.probability[:, -3:].sum(axis=1)
     flags |= _bit(ends > EDGE, Flag.EDGE_OF_RANGE) | _bit(seen.good.mean(axis=1) < LITTLE, Flag.LITTLE_COVERAGE)
     if calibrated is not None:
-        diagnostics["redshift_quality"] = calibrated.reliability(share[:, 0])
+        diagnostics["redshift_quality"] = np.where(answer.free, calibrated.reliability(share[:, 0]), np.nan)
         diagnostics["out_of_distribution"] = calibrated.cloud.score(answer.embedding)
         flags |= _bit(diagnostics["out_of_distribution"] > 1.0, Flag.OUT_OF_DISTRIBUTION)
     diagnostics |= dict(_parts(answer))

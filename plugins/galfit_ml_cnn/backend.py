@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from galfit_ml_cnn.quality import Answer, judge
 from galfit_ml_cnn.randomness import Random
 from galfit_ml_cnn.weights import Trained, load, shipped
 
-CHUNK = 32
+CHUNK = 16
 MIN_GOOD_PIXELS = 50
 
 LOG_SCALE_OF_RELATIVE = -0.5
@@ -43,11 +45,17 @@ class CnnBackend:
     Args:
         weights: path of a file that `galfit-ml train` wrote; None for the weights that come with the package.
         calibrated: False for plain Monte Carlo dropout, as the network itself has it.
+        threads: spectra are shared among so many; None for the cores that this process may use, at most 8.
     """
 
     parameters: ParameterSet = GALAXY
 
-    def __init__(self, weights: str | Path | None = None, *, calibrated: bool = True) -> None:
+    def __init__(
+        self, weights: str | Path | None = None, *, calibrated: bool = True, threads: int | None = None
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}.")
+        self.threads = threads or min(usable_cores(), 8)
         self.weights, self.calibrated = None if weights is None else Path(weights), bool(calibrated)
         self._loaded: dict[Path, Trained] = {}
         self._cosmology = Cosmology.default()
@@ -81,20 +89,30 @@ class CnnBackend:
         """
         trained = self.trained_for(batch.instrument.name)
         seen = prepare(batch, Preparation(trained.network.layout.grid))
+        parts = np.split(np.arange(len(batch)), np.arange(CHUNK, len(batch), CHUNK))
         rows: list[Posterior] = []
-        done, size = 0, CHUNK
-        with torch.no_grad(), one_thread():
-            while done < len(batch):
-                numbers = np.arange(done, min(done + size, len(batch)))
-                try:
-                    rows.append(self._chunk(trained, batch.take(numbers), seen.take(numbers), request.take(numbers)))
-                except (MemoryError, RuntimeError) as error:
-                    size = _half(size, error)
-                    continue
+        done = 0
+        with one_thread(), ThreadPoolExecutor(min(self.threads, len(parts)), initializer=_alone) as pool:
+            answers = pool.map(lambda numbers: self._rows(trained, batch, seen, request, numbers), parts)
+            for numbers, answer in zip(parts, answers, strict=True):
+                rows += answer
                 done += len(numbers)
                 if request.progress is not None:
                     request.progress(done, len(batch), batch.ids[done - 1])
         return concatenate(rows)
+
+    def _rows(
+        self, trained: Trained, batch: SpectrumBatch, seen: Prepared, request: Request, numbers: NDArray[np.int64]
+    ) -> list[Posterior]:
+        """Posteriors of the spectra `numbers`, in as many pieces as memory asks for."""
+        own = batch.take(numbers), seen.take(numbers), request.take(numbers)
+        try:
+            with torch.no_grad():
+                return [self._chunk(trained, *own)]
+        except (MemoryError, RuntimeError) as error:
+            size = _half(len(numbers), error)
+            parts = (numbers[:size], numbers[size:])
+            return [row for part in parts for row in self._rows(trained, batch, seen, request, part)]
 
     def _chunk(self, trained: Trained, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
         reasons = [_refusal(trained, seen, request, i) for i in range(len(batch))]
@@ -156,6 +174,16 @@ class CnnBackend:
         for row, prior in zip(moved, request.redshift, strict=True):
             row[:, 0] = np.clip(row[:, 0], max(prior.low, low), min(prior.high, high))
         return moved
+
+
+def _alone() -> None:
+    """Each thread runs torch on itself: threads of its own would wait for those of the others."""
+    torch.set_num_threads(1)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _half(size: int, error: Exception) -> int:

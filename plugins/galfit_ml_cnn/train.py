@@ -59,8 +59,8 @@ class Recipe:
     property_weight: float = 0.15
     clip: float = 5.0
     seed: int = 0
-    descent: float = 0.3
-    finish: float = 0.15
+    descent: float = 0.6
+    finish: float = 0.1
 
 
 class Trainer:

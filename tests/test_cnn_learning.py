@@ -21,7 +21,7 @@ from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.pool import Pool
 from galfit_ml_cnn.stream import Stream
-from galfit_ml_cnn.train import Recipe, Trainer
+from galfit_ml_cnn.trainer import Recipe, Trainer
 from galfit_ml_cnn.validation import fixed_examples
 from galfit_ml_cnn.weights import Trained, save
 

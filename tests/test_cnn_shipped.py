@@ -103,6 +103,18 @@ def test_calibration_moves_the_draws_and_can_be_left_out(bright: MockSurvey) -> 
     assert np.median(np.abs(own["log_sfr"] - plain["log_sfr"])) < 0.5
 
 
+def test_points_are_the_middle_of_the_draws(cnn: CnnBackend, bright: MockSurvey) -> None:
+    own, many = (
+        CnnBackend(point=True).infer(bright.batch, Request(1, 1, RedshiftPriors.free(160))),
+        infer(cnn, bright.batch),
+    )
+    assert right(own, bright).mean() > 0.97
+    both = right(own, bright) & right(many, bright)
+    for name in ("log_stellar_mass", "dust_av"):
+        away = (own[name][:, 0] - many.median()[name]) / (many.quantile(name, 0.84) - many.quantile(name, 0.16))
+        assert np.abs(away[both]).mean() < 0.4
+
+
 def test_a_missing_arm_degrades_and_does_not_break(cnn: CnnBackend, bright: MockSurvey) -> None:
     arms = list(bright.batch.arms)
     arms[0] = replace(arms[0], bad=np.ones_like(arms[0].bad))

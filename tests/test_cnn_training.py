@@ -26,7 +26,7 @@ from galfit_ml_cnn.randomness import Random
 from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Stream
 from galfit_ml_cnn.targets import NAMES
-from galfit_ml_cnn.train import Recipe, Trainer
+from galfit_ml_cnn.trainer import Recipe, Trainer
 from galfit_ml_cnn.validation import best_redshift, fixed_examples, validate
 
 SDSS = get_instrument("sdss")

@@ -16,6 +16,7 @@ from galfit_ml.api import Estimator
 from galfit_ml.backend import Request
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.simulate import survey
+from galfit_ml_cnn.backend import CnnBackend
 
 LOAD = """
 import time
@@ -61,7 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     for n_draws in (100, 1000):
         taken = fastest(lambda n=n_draws: estimator.estimate(one, n_samples=n, seed=1), 20)
         print(f"one spectrum, {n_draws} draws: {1e3 * taken:.1f} ms")
-    for n_draws, what in ((1, "point estimates (1 draw)"), (100, "100 draws"), (1000, "1000 draws")):
+    points = CnnBackend(point=True)
+    request = Request(1, 1, RedshiftPriors.free(len(made)))
+    taken = fastest(lambda: points.infer(made, request), 3)
+    print(f"point estimates, batch of {len(made)}: {len(made) / taken:.0f} spectra/s")
+    for n_draws, what in ((100, "100 draws"), (1000, "1000 draws")):
         print(f"{what}, batch of {len(made)}: {len(made) / fastest(lambda n=n_draws: infer(n), 3):.0f} spectra/s")
     return 0
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from galfit_ml.backend import Request
 from galfit_ml.errors import FileFormatError, GalfitMLError
@@ -24,6 +25,7 @@ from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.draws import Drawn, Question, draw
 from galfit_ml_cnn.inputs import Inputs, look
+from galfit_ml_cnn.points import point
 from galfit_ml_cnn.quality import Answer, judge
 from galfit_ml_cnn.randomness import Random
 from galfit_ml_cnn.weights import Trained, load, shipped
@@ -45,18 +47,26 @@ class CnnBackend:
     Args:
         weights: path of a file that `galfit-ml train` wrote; None for the weights that come with the package.
         calibrated: False for plain Monte Carlo dropout, as the network itself has it.
+        point: True for the best redshift and the means of the properties there as the only "draw", several times
+            faster: no distribution at all.
         threads: spectra are shared among so many; None for the cores that this process may use, at most 8.
     """
 
     parameters: ParameterSet = GALAXY
 
     def __init__(
-        self, weights: str | Path | None = None, *, calibrated: bool = True, threads: int | None = None
+        self,
+        weights: str | Path | None = None,
+        *,
+        calibrated: bool = True,
+        point: bool = False,
+        threads: int | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}.")
         self.threads = threads or min(usable_cores(), 8)
         self.weights, self.calibrated = None if weights is None else Path(weights), bool(calibrated)
+        self.point = bool(point)
         self._loaded: dict[Path, Trained] = {}
         self._cosmology = Cosmology.default()
 
@@ -127,12 +137,8 @@ class CnnBackend:
         return concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
 
     def _posterior(self, trained: Trained, batch: SpectrumBatch, seen: Prepared, request: Request) -> Posterior:
-        drawn = draw(
-            trained.network,
-            _inputs(seen, batch.relative, trained.network.layout.pool),
-            self._question(trained, seen, request),
-            self._cosmology,
-        )
+        inputs = _inputs(seen, batch.relative, trained.network.layout.pool)
+        drawn = self._drawn(trained, inputs, seen, request)
         draws = self._draws(trained, drawn, seen, request)
         scaled = np.array([p.needs_flux_scale for p in GALAXY])
         draws[batch.relative[:, None, None] & scaled & np.ones_like(draws, dtype=bool)] = np.nan
@@ -152,22 +158,29 @@ class CnnBackend:
             provenance={"weights": str(self.weights or f"shipped for {trained.instrument}")},
         )
 
-    def _question(self, trained: Trained, seen: Prepared, request: Request) -> Question:
-        random = [
-            Random.of(trained.network.architecture, request.n_samples, random_stream(request.seed, flux, ivar))
-            for flux, ivar in zip(seen.flux, seen.ivar, strict=True)
-        ]
-        temperature = np.ones(len(seen.flux))
-        if self.calibrated and trained.calibrated is not None:
-            temperature = trained.calibrated.temperature_at(seen.snr)
+    def _drawn(self, trained: Trained, inputs: Inputs, seen: Prepared, request: Request) -> Drawn:
         allowed = Allowed.of(request.redshift, trained.network.layout)
-        return Question(allowed, random, torch.as_tensor(temperature).float())
+        temperature = self._temperature(trained, seen)
+        if not self.point:
+            random = [
+                Random.of(trained.network.architecture, request.n_samples, random_stream(request.seed, flux, ivar))
+                for flux, ivar in zip(seen.flux, seen.ivar, strict=True)
+            ]
+            return draw(trained.network, inputs, Question(allowed, random, temperature), self._cosmology)
+        found = point(trained.network, inputs, allowed, temperature, self._cosmology)
+        columns = {name: value.expand(-1, request.n_samples) for name, value in found.properties.items()}
+        return replace(found, redshift=found.redshift.expand(-1, request.n_samples), properties=columns)
+
+    def _temperature(self, trained: Trained, seen: Prepared) -> Tensor:
+        if not self.calibrated or trained.calibrated is None:
+            return torch.ones(len(seen.flux))
+        return torch.as_tensor(trained.calibrated.temperature_at(seen.snr)).float()
 
     def _draws(self, trained: Trained, drawn: Drawn, seen: Prepared, request: Request) -> NDArray[np.float64]:
         """[n, n_draws, n_par], calibrated if that is wanted, the redshift within its prior."""
         columns = {"redshift": drawn.redshift, **drawn.properties}
         draws = np.stack([columns[p.name].double().numpy() for p in GALAXY], axis=-1)
-        if not self.calibrated or trained.calibrated is None:
+        if self.point or not self.calibrated or trained.calibrated is None:
             return draws
         moved = trained.calibrated.calibration.moved(draws, GALAXY, seen.snr)
         low, high = trained.network.layout.redshift

@@ -80,3 +80,10 @@ class Branches(nn.Module):
             value = branch(embedding, known).draw(uniform[:, i], normal[:, i])
             known = torch.cat([known, value[:, None]], dim=1)
         return known[:, 1:] * self.width + self.mean
+
+    def means(self, embedding: Tensor) -> Tensor:
+        """Mean of each property, those before it at their means, in the middle of the bin: [n, n_properties]."""
+        known = embedding.new_zeros(len(embedding), 1)
+        for branch in self.properties:
+            known = torch.cat([known, branch(embedding, known).middle()[:, None]], dim=1)
+        return known[:, 1:] * self.width + self.mean

@@ -37,6 +37,10 @@ class Mixture:
         z = (x[..., None] - self.mean) / self.sigma
         return torch.logsumexp(self.log_weight - 0.5 * z.square() - self.sigma.log() - HALF_LOG_TWO_PI, dim=-1)
 
+    def middle(self) -> Tensor:
+        """Mean of each mixture [...]."""
+        return (self.log_weight.exp() * self.mean).sum(dim=-1)
+
     def log_mass(self, low: float, high: float) -> Tensor:
         """ln of the probability between two numbers [...]."""
         edges = [torch.special.ndtr((x - self.mean) / self.sigma) for x in (low, high)]

@@ -18,6 +18,7 @@ from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.prior import MASS_RANGE
 from galfit_ml_cnn import pool as pools
 from galfit_ml_cnn.allowed import Allowed
+from galfit_ml_cnn.curves import draw_curves, read_log
 from galfit_ml_cnn.draws import Question, draw
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture
@@ -26,8 +27,11 @@ from galfit_ml_cnn.randomness import Random
 from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Stream
 from galfit_ml_cnn.targets import NAMES
+from galfit_ml_cnn.team import Team, run_team
+from galfit_ml_cnn.train import Watch, run
 from galfit_ml_cnn.trainer import Recipe, Trainer
 from galfit_ml_cnn.validation import best_redshift, fixed_examples, validate
+from galfit_ml_cnn.weights import load
 
 SDSS = get_instrument("sdss")
 SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, kinds=3, fine=2, n_rest=4, n_embedding=8)
@@ -147,6 +151,57 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
     assert schedule.rate(549) == pytest.approx(0.5)
     assert schedule.rate(599) == pytest.approx(0.0)
     assert schedule.finished(600)
+
+
+def test_the_last_stage_moves_encoder_and_branches_alone(stream: Stream) -> None:
+    made = trainer(stream)
+    made.finish()
+    before = {name: value.clone() for name, value in made.network.state_dict().items()}
+    losses(made, 2)
+    moved = {name for name, value in made.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all(name.startswith(("encoder.", "branches.")) for name in moved)
+
+
+def test_a_run_in_its_last_stage_is_taken_up_there(stream: Stream, tmp_path: Path) -> None:
+    first = trainer(stream)
+    losses(first, 2)
+    first.finish()
+    losses(first, 2)
+    first.save(tmp_path / "checkpoint.pt")
+    second = trainer(stream)
+    second.load(tmp_path / "checkpoint.pt")
+    assert second.finishing
+    np.testing.assert_allclose(losses(second, 2), losses(first, 2), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_training_runs_through_and_leaves_weights_and_a_log(stream: Stream, tmp_path: Path) -> None:
+    made = trainer(stream)
+    run(made, Watch(tmp_path, 12.0, 40, fixed_examples(stream, 1, 64, 9)))
+    assert made.finishing
+    assert made.schedule.finished(made.step)
+    trained = load(tmp_path / "weights.safetensors")
+    assert trained.about["steps"] == made.step
+    rows = read_log(tmp_path / "log.jsonl")
+    assert rows[-1]["step"] == made.step
+    draw_curves(rows, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def averaged(team: Team, folder: str) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(3))
+    parameter.grad = torch.tensor([1.0, 2.0, 3.0]) * (1 + team.rank)
+    team.average([parameter])
+    agreed = team.agree(10.0 + team.rank)
+    np.save(Path(folder) / f"{team.rank}.npy", [*parameter.grad.tolist(), agreed])
+
+
+@pytest.mark.slow
+def test_processes_take_the_mean_step_and_the_time_of_the_first(tmp_path: Path) -> None:
+    run_team(averaged, 2, str(tmp_path))
+    for rank in (0, 1):
+        np.testing.assert_allclose(np.load(tmp_path / f"{rank}.npy"), [1.5, 3.0, 4.5, 10.0])
 
 
 @pytest.mark.slow

@@ -37,15 +37,35 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     _successes(rows, x, right)
     for axes in (left, middle, right):
         axes.set_xlabel("spectra seen (thousands)")
-        axes.legend(fontsize=7, frameon=False)
+    left.legend(fontsize=7, frameon=False)
+    middle.legend(fontsize=7, frameon=False)
+    if right.lines:
+        right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="class, H (AB)")
     figure.savefig(path, dpi=130)
 
 
 def _successes(rows: list[dict[str, Any]], x: list[float], axes: Any) -> None:
-    names = [name for name in rows[0] if name.startswith(("SF ", "Q "))]
-    shades = {kind: [n for n in names if n.startswith(kind) and 0.02 < rows[-1].get(n, 0) < 0.99] for kind in "SQ"}
-    for kind, style in (("S", "-"), ("Q", "--")):
-        for number, name in enumerate(shades[kind]):
-            axes.plot(x, [row.get(name, float("nan")) for row in rows], style, color=f"C{number}", label=name)
+    names = [name for name in rows[0] if name.startswith(("SF ", "Q ")) and 0.02 < rows[-1].get(name, 0) < 0.99]
+    colours = {label: f"C{n % 10}" for n, label in enumerate(sorted({name.partition(" ")[2] for name in names}))}
+    for name in names:
+        kind, _, label = name.partition(" ")
+        y = [row.get(name, float("nan")) for row in rows]
+        axes.plot(x, y, "-" if kind == "SF" else "--", color=colours[label], label=name)
     axes.set_ylabel("share of redshifts within 0.0033 (1 + z)")
     axes.set_ylim(0, 1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m galfit_ml_cnn.curves run/log.jsonl curves.png`."""
+    import argparse
+
+    parser = argparse.ArgumentParser("python -m galfit_ml_cnn.curves", description="Draw the curves of a training.")
+    parser.add_argument("log", type=Path)
+    parser.add_argument("figure", type=Path)
+    options = parser.parse_args(arguments)
+    draw_curves(read_log(options.log), options.figure)
+    return 0
+
+
+if __name__ == "__main__":
+    main()

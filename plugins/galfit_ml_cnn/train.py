@@ -32,6 +32,8 @@ from galfit_ml_cnn.validation import fixed_examples, validate
 from galfit_ml_cnn.weights import Trained, save
 
 VALIDATION_SEED = 7001
+SETTLED = 30
+"""Steps after which the time of a step is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,8 @@ def stage(trainer: Trainer, watch: Watch, until: float, descent: float) -> None:
         trainer.spent = trainer.team.agree(before + time.monotonic() - start)
         per_step = (trainer.spent - before) / len(recent)
         left = until - trainer.spent
-        if left < descent:
+        # The first steps are slow and say nothing about the others.
+        if left < descent and len(recent) >= SETTLED:
             trainer.schedule.begin_descent(trainer.step, int(left / per_step))
         ended = trainer.schedule.finished(trainer.step)
         if (trainer.step % watch.every == 0 or ended) and trainer.team.leads:

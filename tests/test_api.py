@@ -252,6 +252,25 @@ def test_the_default_is_the_network_then_emcee_then_any(
     assert Estimator().name == chosen
 
 
+def test_each_instrument_goes_to_the_first_backend_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    infos = {n: BackendInfo(n, TOY.target, "", instruments=own) for n, own in (("cnn", ("moons-lr",)), ("toy", ()))}
+    monkeypatch.setattr(api, "registry", lambda: Registry(infos, dict.fromkeys(infos, "tests"), {}))
+    estimator = Estimator()
+    assert estimator.name == "cnn"
+    assert [estimator.serving(name)[0] for name in ("moons-lr", "sdss")] == ["cnn", "toy"]
+    assert estimator.serving("sdss")[1] is estimator.serving("boss")[1]
+    assert Estimator("cnn").serving("sdss")[0] == "cnn"  # who names one gets it
+    (one,), _ = spectra(1)
+    assert estimator.estimate(one, n_samples=20, seed=1, **R).provenance["backend"] == "toy"
+
+
+def test_where_no_backend_reads_an_instrument_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    infos = {"cnn": BackendInfo("cnn", TOY.target, "", instruments=("moons-lr",))}
+    monkeypatch.setattr(api, "registry", lambda: Registry(infos, {"cnn": "tests"}, {}))
+    with pytest.raises(PluginError, match="No backend is available"):
+        Estimator().serving("sdss")
+
+
 def test_without_any_backend_the_error_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "registry", lambda: Registry({}, {}, {"cnn": "ImportError: no torch"}))
     with pytest.raises(PluginError, match="See why with `galfit-ml backends`"):

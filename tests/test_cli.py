@@ -18,10 +18,11 @@ from conftest import ROOT, FreshPython
 
 from galfit_ml import __version__, cli
 from galfit_ml.cli import estimate
+from galfit_ml.commands import CommandInfo
 from galfit_ml.demo import example_path
 from galfit_ml.posterior import Posterior
 from galfit_ml.progress import shown_progress
-from galfit_ml.registry import registry
+from galfit_ml.registry import Registry, registry
 
 WAVE = np.linspace(4000.0, 9000.0, 600)
 
@@ -278,6 +279,19 @@ def test_backends_are_listed_with_what_is_wrong(capsys: pytest.CaptureFixture[st
     assert re.search(r"^dummy +available +answers at once$", shown, re.M)
     assert re.search(r"^absent +not available +needs much\n +missing library no_such_library", shown, re.M)
     assert re.search(r"^sad +not available.*\n +ModuleNotFoundError", shown, re.M)
+
+
+def test_commands_of_plugins_are_listed_and_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = {name: CommandInfo(name, "builtins:len", "counts its arguments") for name in ("count", "estimate")}
+    monkeypatch.setattr(cli, "registry", lambda: Registry({}, {}, {}, commands=added))
+    assert cli.main(["count", "a", "--help"]) == 2
+    with pytest.raises(SystemExit):  # the package's own command keeps its name
+        cli.main(["estimate", "--help"])
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "counts its arguments" in capsys.readouterr().out
 
 
 def test_instruments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

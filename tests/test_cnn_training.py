@@ -18,6 +18,7 @@ from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.prior import MASS_RANGE
 from galfit_ml_cnn import pool as pools
 from galfit_ml_cnn.allowed import Allowed
+from galfit_ml_cnn.brightness import Brightness
 from galfit_ml_cnn.curves import draw_curves, read_log
 from galfit_ml_cnn.draws import Question, draw
 from galfit_ml_cnn.layout import Layout
@@ -107,6 +108,19 @@ def test_a_rescaled_galaxy_keeps_its_mass_to_light_ratio(stream: Stream, pieces:
         np.testing.assert_array_equal(column(labels, name), column(before, name))
     stored = np.asarray(pieces[0].flux[:20], dtype=float).mean(1) * 10 ** column(before, "log_mean")
     np.testing.assert_allclose(flux.mean(1).numpy() / stored, 10 ** (-0.4 * change), rtol=1e-4)
+
+
+def test_weights_make_the_magnitudes_flat_again() -> None:
+    low, high = np.full(40000, 17.5), np.full(40000, 25.0)
+    magnitude, weight = Brightness((17.0, 26.5)).draw(low, high, np.random.default_rng(0))
+    assert magnitude.min() >= 17.5
+    assert magnitude.max() <= 25.0
+    drawn, flat = (np.histogram(magnitude, 10, (17.5, 25.0), weights=w)[0] / 4000 for w in (None, weight))
+    np.testing.assert_allclose(flat, 1.0, atol=0.06)
+    assert drawn.max() / drawn.min() > 2.5
+    fixed, one = Brightness((17.0, 26.5)).draw(low, low, np.random.default_rng(0))
+    np.testing.assert_allclose(fixed, 17.5)
+    np.testing.assert_allclose(one, 1.0)
 
 
 def test_what_is_left_out_is_marked_as_bad(stream: Stream) -> None:

@@ -13,6 +13,7 @@ import pytest
 from conftest import FreshPython
 
 from galfit_ml.backend import API, BackendInfo
+from galfit_ml.commands import CommandInfo
 from galfit_ml.errors import PluginError, UnknownNameError
 from galfit_ml.registry import GROUP, Registry, collect
 
@@ -214,6 +215,36 @@ def test_instruments_of_plugins_are_found_and_a_broken_file_is_reported(install:
     assert "bad.toml" in bad
     assert "key 'arms' is missing" in bad
     assert "gone.toml" in gone
+
+
+COMMANDING = """
+from galfit_ml import hookimpl
+from galfit_ml.commands import CommandInfo
+
+@hookimpl
+def galfit_ml_commands():
+    return [CommandInfo({name!r}, "builtins:len", "counts its arguments")]
+"""
+
+
+def test_commands_of_plugins_are_found_and_called(install: Install) -> None:
+    found = collect(
+        [install("first", COMMANDING.format(name="count")), install("second", COMMANDING.format(name="count"))]
+    )
+    assert found.commands["count"].call(["a", "b"]) == 2
+    assert found.broken == {"second:count": "the command 'count' is taken by another plugin"}
+
+
+def test_a_command_that_cannot_be_loaded_says_why(install: Install) -> None:
+    source = COMMANDING.format(name="count").replace("builtins:len", "no_such_library:run")
+    with pytest.raises(PluginError, match="Command 'count' cannot be loaded from no_such_library:run: ModuleNotFound"):
+        collect([install("one", source)]).commands["count"].call([])
+
+
+@pytest.mark.parametrize(("name", "target"), [("My Command", "json:loads"), ("mine", "json"), ("", "json:loads")])
+def test_a_command_that_cannot_be_right_is_refused(name: str, target: str) -> None:
+    with pytest.raises(ValueError, match=r"must be lower-case|must look like 'package.module:function'"):
+        CommandInfo(name, target, "")
 
 
 @pytest.mark.parametrize(

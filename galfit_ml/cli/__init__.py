@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    added = registry().commands
+    own = {command.__name__.rpartition(".")[2] for command in COMMANDS}
+    added = {name: info for name, info in registry().commands.items() if name not in own}
     if given and given[0] in added:
         return added[given[0]].call(given[1:])
     chosen = _parser(added).parse_args(given)

@@ -118,7 +118,7 @@ def test_correlations_and_their_gradients_are_plain_sums() -> None:
         torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("n_masks", [3, 9])
+@pytest.mark.parametrize("n_masks", [1, 9])
 def test_masked_correlations_are_those_of_masked_maps(n_masks: int) -> None:
     """Few masks and many take different ways."""
     torch.manual_seed(0)

@@ -52,7 +52,7 @@ class Spectra:
 
         Correlations are linear in the maps: many masks need no more than one transform of each map.
         """
-        if len(factors) <= len(features):
+        if 3 * len(factors) <= len(features):
             rows = _by_frequency(features[None].float(), self.size) * torch.cat([factors, factors], dim=1)
             return _from_frequencies(torch.bmm(rows, self.columns), self.size)[..., : self.n_shifts]
         left = torch.fft.rfft(features.float(), n=self.size)

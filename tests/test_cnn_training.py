@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from galfit_ml.errors import PriorError
+from galfit_ml.errors import GalfitMLError, OutputExistsError, PriorError, UnknownNameError
 from galfit_ml.instruments import get_instrument
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.cosmology import Cosmology
@@ -29,7 +29,7 @@ from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Stream
 from galfit_ml_cnn.targets import NAMES
 from galfit_ml_cnn.team import Team, run_team
-from galfit_ml_cnn.train import Watch, run
+from galfit_ml_cnn.train import Watch, main, run
 from galfit_ml_cnn.trainer import Recipe, Trainer
 from galfit_ml_cnn.validation import best_redshift, fixed_examples, validate
 from galfit_ml_cnn.weights import load
@@ -201,6 +201,24 @@ def test_a_training_runs_through_and_leaves_weights_and_a_log(stream: Stream, tm
     assert rows[-1]["step"] == made.step
     draw_curves(rows, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_that_is_absent_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(GalfitMLError, match="CUDA was asked for, and torch finds no CUDA device"):
+        main(["moons-lr", "--out", str(tmp_path / "run"), "--device", "cuda"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_a_checkpoint_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(OutputExistsError, match="Go on from it with --resume"):
+        main(["moons-lr", "--out", str(tmp_path)])
+
+
+def test_an_unknown_instrument_is_told_with_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="moons-lr"):
+        main(["moons-l", "--out", str(tmp_path / "run")])
 
 
 def averaged(team: Team, folder: str) -> None:

@@ -194,8 +194,8 @@ def train(options: dict[str, Any]) -> Path:
     processes = options.pop("processes")
     job = Job(**{**options, "pool": options["pool"] or options["out"] / "pool"})
     _check(job)
-    job.out.mkdir(parents=True, exist_ok=True)
     instrument = get_instrument(job.instrument)
+    job.out.mkdir(parents=True, exist_ok=True)
     for seed, n_pieces in ((0, job.pieces), (VALIDATION_SEED, 1)):
         Pool(job.pool, instrument, seed).grow(n_pieces, tell)
     run_team(work, processes if job.device == "cpu" else 1, job)

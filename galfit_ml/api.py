@@ -58,15 +58,25 @@ class Estimator:
 
     Attributes:
         name: of the backend; without a name given, of the first choice.
-        backend: the backend itself.
     """
 
     def __init__(self, backend: str | None = None, **options: Any) -> None:
         self.name = backend or default_backend()
         self.options = options
-        self.backend = registry().create(self.name, options)
         self._named = backend is not None
-        self._created = {self.name: self.backend}
+        self._created: dict[str, Backend] = {}
+        if self._named:
+            self._create(self.name)
+
+    @property
+    def backend(self) -> Backend:
+        """The backend itself; without a name given, the first choice."""
+        return self._create(self.name)
+
+    def _create(self, name: str) -> Backend:
+        if name not in self._created:
+            self._created[name] = registry().create(name, self.options)
+        return self._created[name]
 
     def serving(self, instrument: str) -> tuple[str, Backend]:
         """Name and backend for spectra of an instrument: the one that was named, else the first choice that reads them.
@@ -77,9 +87,7 @@ class Estimator:
         if self._named or registry().info(self.name).serves(instrument):
             return self.name, self.backend
         name = default_backend(instrument)
-        if name not in self._created:
-            self._created[name] = registry().create(name, self.options)
-        return name, self._created[name]
+        return name, self._create(name)
 
     def estimate(
         self,
@@ -105,6 +113,8 @@ class Estimator:
         from galfit_ml.posterior import Posterior, concatenate
 
         priors = _checked_priors(redshift, read)
+        for group in read.groups:  # an option that one of the backends does not know is told before any work
+            self.serving(group.batch.instrument.name)
         pieces, positions = [], []
         done, usable = 0, sum(int(g.batch.usable.sum()) for g in read.groups)
         for group in read.groups:
@@ -215,7 +225,7 @@ def _with_provenance(posterior: Posterior, estimator: Estimator, read: Reading, 
     from galfit_ml import __version__
 
     names: Sequence[str] = sorted({g.batch.instrument.name for g in read.groups})
-    used = dict.fromkeys(estimator.serving(name)[0] for name in names) or [estimator.name]
+    used = list(dict.fromkeys(estimator.serving(name)[0] for name in names)) or [estimator.name]
     made = {
         "backend": ", ".join(used),
         "galfit_ml": __version__,

@@ -4,7 +4,8 @@ A backend's posterior of a parameter has the cumulative distribution F; the leve
 probability integral transforms, are uniform where it is right. Where they are not, their distribution G says what is:
 G(F) is the calibrated posterior (Kuleshov et al. 2018, arXiv:1807.00263; Dey et al. 2022, arXiv:2205.14568). It is
 applied to the draws, so that tables, intervals and joint draws agree: the draw of rank u moves to where the posterior
-has the level G^-1(u). Ranks stay, and with them what joint draws say of two parameters at once.
+has the level G^-1(u). Ranks stay, and with them what joint draws say of two parameters at once. Where the redshift has
+several solutions, its draws move within each: how probable each is stays, and so do the properties that belong to it.
 
 G is smooth in the measured signal-to-noise: quantiles of the levels weighted by a kernel in its logarithm.
 """
@@ -84,38 +85,77 @@ def levels_of(draws: Floats, truth: Floats, seed: int = 0) -> Floats:
     return np.asarray((below + rng.random(len(truth)) * (same + 1)) / (n_draws + 1))
 
 
-MOST = 8.0
+MOST = 6.0
 """Places beyond this are held there."""
 
+STEEPEST = 2.0
+"""Beyond the levels it knows a map goes on with its last slope, no steeper than this and no flatter than 1 / this."""
 
-def places_of(draws: Floats, truth: Floats) -> Floats:
+FEWEST = 20
+"""Draws of a solution that fewer than this belong to are left where they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """Which of n_draws sorted draws lie together, where a gap lies between two solutions.
+
+    Args:
+        start, size: [n, n_draws] place of the first draw of each one's solution, and the solution's number of draws.
+    """
+
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, ordered: Floats, gap: Floats | None) -> Solutions:
+        """Of sorted draws [n, n_draws]; neighbours farther apart than `gap` [n] are of two solutions, None: of one."""
+        n, n_draws = ordered.shape
+        index = np.broadcast_to(np.arange(n_draws), (n, n_draws))
+        if gap is None:
+            return cls(np.zeros((n, n_draws), np.int64), np.full((n, n_draws), n_draws))
+        new = np.concatenate([np.ones((n, 1), bool), np.diff(ordered, axis=1) > gap[:, None]], axis=1)
+        start = np.maximum.accumulate(np.where(new, index, 0), axis=1)
+        last = np.concatenate([new[:, 1:], np.ones((n, 1), bool)], axis=1)
+        end = np.minimum.accumulate(np.where(last, index, n_draws)[:, ::-1], axis=1)[:, ::-1]
+        return cls(start, end - start + 1)
+
+    def known(self) -> Floats:
+        """Normal quantile of each draw's rank within its solution."""
+        index = np.arange(self.start.shape[1])
+        return np.asarray(ndtri((index - self.start + 0.5) / self.size))
+
+
+def places_of(draws: Floats, truth: Floats, gap: Floats | None = None) -> Floats:
     """Levels of the truth [n] among draws [n, n_draws] as normal quantiles, also beyond the last draw.
 
     Between two draws a place is interpolated, beyond them it goes on with the slope of the outer draws: the inverse of
-    what `LevelMap.apply` does.
+    what `LevelMap.apply` does. With `gap` [n] it is the place within the solution that is nearest to the truth; NaN
+    where that has too few draws, as where there is no draw.
+
+    Raises:
+        ValueError: fewer than three draws.
     """
+    if draws.shape[1] < 3:
+        raise ValueError(f"A level needs at least 3 draws, not {draws.shape[1]}.")
     ordered = np.sort(draws, axis=1)
-    n_draws = draws.shape[1]
-    known = ndtri((np.arange(n_draws) + 0.5) / n_draws)
-    below = (ordered < truth[:, None]).sum(axis=1)
-    low = np.clip(below - 1, 0, n_draws - 2)
-    first, second = (np.take_along_axis(ordered, (low + k)[:, None], axis=1)[:, 0] for k in (0, 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.clip((truth - first) / (second - first), 0, 1)
-        inside = np.interp(low + np.nan_to_num(share, nan=0.5), np.arange(n_draws), known)
-        left, right = _slopes(ordered, known)
-        inside += np.where(below == 0, (truth - ordered[:, 0]) / left, 0.0)
-        inside += np.where(below == n_draws, (truth - ordered[:, -1]) / right, 0.0)
-    return np.asarray(np.clip(np.nan_to_num(inside, nan=0.0), -MOST, MOST))
+    own = Solutions.of(ordered, gap)
+    return np.array([_place(*row) for row in zip(ordered, truth, own.start, own.size, strict=True)])
 
 
-def _slopes(ordered: Floats, known: Floats) -> tuple[Floats, Floats]:
-    """Rise of sorted draws [n, n_draws] with the normal quantile, over the outer sixth of them on either side, [n]."""
-    sixth = max(len(known) // 6, 1)
-    return (
-        (ordered[:, sixth] - ordered[:, 0]) / (known[sixth] - known[0]),
-        (ordered[:, -1] - ordered[:, -1 - sixth]) / (known[-1] - known[-1 - sixth]),
-    )
+def _place(ordered: Floats, truth: float, start: NDArray[np.int64], size: NDArray[np.int64]) -> float:
+    nearest = int(np.abs(ordered - truth).argmin())
+    values = ordered[start[nearest] : start[nearest] + size[nearest]]
+    if (len(values) < FEWEST and len(values) < len(ordered)) or not np.isfinite(values).all():
+        return np.nan
+    known = ndtri((np.arange(len(values)) + 0.5) / len(values))
+    if values[0] == values[-1]:
+        return 0.0
+    if values[0] <= truth <= values[-1]:
+        return float(np.interp(truth, values, known))
+    end, sixth = (0, max(len(values) // 6, 1)) if truth < values[0] else (-1, -1 - max(len(values) // 6, 1))
+    slope = (values[sixth] - values[end]) / (known[sixth] - known[end])
+    beyond = known[end] + (truth - values[end]) / max(slope, 1e-300)
+    return float(np.clip(beyond, -MOST, MOST))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,21 +170,30 @@ class LevelMap:
 
     @classmethod
     def fit(cls, places: Floats, snr: Floats) -> LevelMap:
-        """From places of the truth [n] (`places_of`) and signal-to-noise [n]; ValueError where there are too few."""
-        weight = node_weights(snr)
-        order = np.argsort(places)
+        """From places of the truth [n] (`places_of`; NaN is left out) and signal-to-noise [n].
+
+        Raises:
+            ValueError: too few spectra.
+        """
+        known = np.isfinite(places)
+        place, weight = places[known], node_weights(snr[known])
+        order = np.argsort(place)
         share = np.cumsum(weight[:, order], axis=1) - 0.5 * weight[:, order]
         share /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-30)
-        moved = np.stack([np.interp(ndtr(LEVELS), row, places[order]) for row in share])
+        moved = np.stack([np.interp(ndtr(LEVELS), row, place[order]) for row in share])
         return cls(filled(moved, weight))
 
-    def ranks(self, n_draws: int, snr: Floats) -> Floats:
-        """Normal quantiles [n, n_draws] of the levels at which sorted draws are to be read."""
-        wanted = ndtri((np.arange(n_draws) + 0.5) / n_draws)
-        step = np.diff(self.moved[:, [0, 1, -2, -1]], axis=1)[:, [0, 2]] / (LEVELS[1] - LEVELS[0])
-        table = np.stack([np.interp(wanted, LEVELS, row) for row in self.moved])
-        table += np.minimum(wanted - LEVELS[0], 0) * step[:, :1] + np.maximum(wanted - LEVELS[-1], 0) * step[:, 1:]
-        return along_nodes(table, snr)
+    def places(self, known: Floats, snr: Floats) -> Floats:
+        """Normal quantiles [n, n_draws] at which draws of rank `known` [n, n_draws] are to be read."""
+        table = along_nodes(self.moved, snr)
+        place = np.clip((known - LEVELS[0]) / (LEVELS[1] - LEVELS[0]), 0, len(LEVELS) - 1)
+        low = np.minimum(place.astype(np.int64), len(LEVELS) - 2)
+        first, second = (np.take_along_axis(table, low + k, axis=1) for k in (0, 1))
+        step = np.clip(
+            np.diff(table[:, [0, 1, -2, -1]], axis=1)[:, [0, 2]] / (LEVELS[1] - LEVELS[0]), 1 / STEEPEST, STEEPEST
+        )
+        beyond = np.minimum(known - LEVELS[0], 0) * step[:, :1] + np.maximum(known - LEVELS[-1], 0) * step[:, 1:]
+        return np.asarray(np.clip(first + (second - first) * (place - low) + beyond, -MOST, MOST))
 
     def apply(self, draws: Floats, snr: Floats, gap: Floats | None = None) -> Floats:
         """Draws [n, n_draws] of n spectra moved to where the truth is as often as they say.
@@ -152,40 +201,39 @@ class LevelMap:
         Args:
             draws: in any order; NaN stays.
             snr: [n] measured signal-to-noise.
-            gap: [n] two neighbouring draws farther apart than this belong to two solutions: nothing lies between.
+            gap: [n] two neighbouring draws farther apart than this belong to two solutions: each solution keeps its
+                draws, and with them its probability, and they are moved within it.
         """
-        n_draws = draws.shape[1]
         order = np.argsort(draws, axis=1)
         ordered = np.take_along_axis(draws, order, axis=1)
-        moved = _read(ordered, self.ranks(n_draws, snr), gap)
+        own = Solutions.of(ordered, gap)
+        moved = _read(ordered, self.places(own.known(), snr), own)
         out = np.empty_like(draws)
         np.put_along_axis(out, order, moved, axis=1)
         return out
 
 
-def _read(ordered: Floats, level: Floats, gap: Floats | None) -> Floats:
-    """Values of sorted draws [n, n_draws] at levels [n, n_draws] (normal quantiles), the ends drawn out."""
-    n_draws = ordered.shape[1]
-    if n_draws < 3:
-        return ordered
-    known = ndtri((np.arange(n_draws) + 0.5) / n_draws)
-    place = np.interp(level, known, np.arange(n_draws))
-    low = np.minimum(place.astype(np.int64), n_draws - 2)
-    share = place - low
-    first, second = (np.take_along_axis(ordered, index, axis=1) for index in (low, low + 1))
-    if gap is not None:
-        share = np.where(second - first > gap[:, None], np.round(share), share)
-    inside = first + (second - first) * share
-    return inside + _beyond(ordered, level, known, gap)
+def _read(ordered: Floats, level: Floats, own: Solutions) -> Floats:
+    """Values of sorted draws [n, n_draws] at levels [n, n_draws] (normal quantiles) of their solutions."""
+    place = np.clip(ndtr(level) * own.size - 0.5, 0, own.size - 1)
+    low = np.minimum(place.astype(np.int64), np.maximum(own.size - 2, 0))
+    last = np.minimum(low + 1, own.size - 1)
+    first, second = (np.take_along_axis(ordered, own.start + k, axis=1) for k in (low, last))
+    moved = first + (second - first) * (place - low) + _beyond(ordered, level, own)
+    return np.asarray(np.where(own.size >= min(FEWEST, ordered.shape[1]), moved, ordered))
 
 
-def _beyond(ordered: Floats, level: Floats, known: Floats, gap: Floats | None) -> Floats:
-    """What is added beyond the last draws."""
-    rise = _slopes(ordered, known)
-    if gap is not None:
-        rise = (np.where(rise[0] > gap, 0.0, rise[0]), np.where(rise[1] > gap, 0.0, rise[1]))
-    below, above = np.minimum(level - known[0], 0), np.maximum(level - known[-1], 0)
-    return np.asarray(below * rise[0][:, None] + above * rise[1][:, None])
+def _beyond(ordered: Floats, level: Floats, own: Solutions) -> Floats:
+    """What is added beyond the last draws of a solution: the slope of its outer sixth on either side goes on."""
+    sixth = np.maximum(own.size // 6, np.minimum(1, own.size - 1))
+    edge = ndtri(0.5 / own.size)
+    width = ndtri((sixth + 0.5) / own.size) - edge
+    end = own.start + own.size - 1
+    low, high = (
+        (np.take_along_axis(ordered, a, axis=1) - np.take_along_axis(ordered, b, axis=1)) / np.maximum(width, 1e-9)
+        for a, b in ((own.start + sixth, own.start), (end, end - sixth))
+    )
+    return np.asarray(np.minimum(level - edge, 0) * low + np.maximum(level + edge, 0) * high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +263,11 @@ class Reliability:
         return np.asarray(np.interp(stated, self.stated, self.right))
 
 
+def solution_gap(name: str, draws: Floats) -> Floats | None:
+    """[n] distance between two draws that belong to two solutions, for redshifts [n, n_draws]; None for the others."""
+    return 0.0033 * (1 + draws.mean(axis=1)) if name == "redshift" else None
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Maps of all parameters of a posterior.
@@ -241,7 +294,8 @@ class Calibration:
         maps = {}
         for name in posterior.parameters.names:
             if name in truth:
-                places = places_of(posterior[name][ok], np.asarray(truth[name], dtype=np.float64)[ok])
+                draws = posterior[name][ok]
+                places = places_of(draws, np.asarray(truth[name], dtype=np.float64)[ok], solution_gap(name, draws))
                 maps[name] = LevelMap.fit(places, depth[ok])
         return cls(maps)
 
@@ -257,8 +311,7 @@ class Calibration:
             if parameter.name not in self.maps:
                 continue
             own = draws[:, :, index]
-            gap = 0.0033 * (1 + own.mean(axis=1)) if parameter.name == "redshift" else None
-            moved = self.maps[parameter.name].apply(own, snr, gap)
+            moved = self.maps[parameter.name].apply(own, snr, solution_gap(parameter.name, own))
             out[:, :, index] = np.clip(moved, parameter.low, parameter.high)
         return out
 

@@ -264,6 +264,19 @@ def test_each_instrument_goes_to_the_first_backend_that_reads_it(monkeypatch: py
     assert estimator.estimate(one, n_samples=20, seed=1, **R).provenance["backend"] == "toy"
 
 
+def test_options_go_to_the_backend_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first choice, which does not know the option, is not even made."""
+    infos = {
+        "cnn": BackendInfo("cnn", "json:JSONDecoder", "", instruments=("moons-lr",)),
+        "toy": BackendInfo("toy", TOY.target, ""),
+    }
+    monkeypatch.setattr(api, "registry", lambda: Registry(infos, dict.fromkeys(infos, "tests"), {}))
+    (one,), _ = spectra(1)
+    assert estimate(one, depth=3, n_samples=20, seed=1, **R).provenance["backend"] == "toy"
+    with pytest.raises(UnknownNameError, match="option of backend 'toy'"):
+        estimate(one, colour=3, n_samples=20, seed=1, **R)
+
+
 def test_where_no_backend_reads_an_instrument_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     infos = {"cnn": BackendInfo("cnn", TOY.target, "", instruments=("moons-lr",))}
     monkeypatch.setattr(api, "registry", lambda: Registry(infos, {"cnn": "tests"}, {}))

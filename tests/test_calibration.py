@@ -95,6 +95,39 @@ def test_nothing_lands_between_two_solutions() -> None:
     assert (np.minimum(np.abs(moved - 1), np.abs(moved - 2)) < 2e-3).all()
 
 
+def test_each_solution_keeps_its_draws() -> None:
+    """A map that pushes everything up moves draws within the solution they belong to, never to the other."""
+    draws, truth, snr = gaussian(21, 1.0, -0.5)
+    learnt = LevelMap.fit(places_of(draws, truth), snr)
+    two = np.concatenate([1 + 1e-4 * RNG(6).standard_normal((10, 97)), 2 + 1e-4 * RNG(7).standard_normal((10, 103))], 1)
+    moved = learnt.apply(two, np.full(10, 3.0), gap=np.full(10, 0.0083))
+    np.testing.assert_array_equal(moved > 1.5, two > 1.5)
+    assert (moved - two).mean() > 2e-5
+
+
+def test_a_few_wild_truths_do_not_draw_out_the_tails() -> None:
+    """One in a hundred far off: draws of all others stay within a few of their widths, however many there are."""
+    draws, truth, snr = gaussian(22, 1.0)
+    truth = np.where(RNG(1).random(N) < 0.012, truth + 30 / snr, truth)
+    learnt = LevelMap.fit(places_of(draws, truth), snr)
+    many = RNG(2).standard_normal((20, 5000))
+    assert np.abs(learnt.apply(many, np.full(20, 3.0))).max() < 12
+
+
+def test_rows_without_draws_teach_nothing() -> None:
+    draws, truth, snr = gaussian(23, 0.5)
+    draws[::2] = np.nan
+    places = places_of(draws, truth)
+    assert np.isnan(places[::2]).all()
+    moved = LevelMap.fit(places, snr).apply(draws[1::2], snr[1::2])
+    assert coverage(moved, truth[1::2], 0.68) == pytest.approx(0.68, abs=0.03)
+
+
+def test_two_draws_say_nothing_of_a_level() -> None:
+    with pytest.raises(ValueError, match="at least 3 draws"):
+        places_of(np.zeros((4, 2)), np.zeros(4))
+
+
 def test_draws_that_are_equal_or_missing_stay() -> None:
     draws, truth, snr = gaussian(8, 0.6)
     learnt = LevelMap.fit(places_of(draws, truth), snr)

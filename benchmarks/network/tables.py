@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from galfit_ml.parameters import GALAXY
 
@@ -70,7 +71,10 @@ def by_snr(table: Table, edges: Sequence[float] = SNR_EDGES) -> Iterator[tuple[s
 
 
 def redshift_table(table: Table) -> list[str]:
-    """Success, scatter, bias and pull width of the redshift by signal-to-noise and class."""
+    """Success, scatter, bias and pull width of the redshift by signal-to-noise and class.
+
+    The pull is the normal quantile of the level of the truth, of redshifts that are right and have no other solution.
+    """
     lines = header("class", "S/N", "n", "right", "NMAD", "bias", "pull width", "mean quality")
     for kind, choose in CLASSES.items():
         for label, inside in by_snr(table):
@@ -79,7 +83,8 @@ def redshift_table(table: Table) -> list[str]:
             if rows.sum() < 20:
                 continue
             dz = offset(table)[good]
-            pull = (table["median_redshift"] - table["true_redshift"])[good] / table["sigma_redshift"][good]
+            level = table["level_redshift"][good & (table["redshift_probability_1"] > 0.99)]
+            pull = ndtri(np.clip(level, 1e-4, 1 - 1e-4))
             told = table["redshift_quality"][rows].mean() if "redshift_quality" in table else np.nan
             cells = f"{nmad(dz):.1e}", f"{np.median(dz):+.1e}", f"{half_width(pull):.2f}", f"{told:.3f}"
             lines.append(row(kind, label, rows.sum(), share(right(table)[rows]), *cells))

@@ -32,6 +32,8 @@ from galfit_ml_cnn.weights import Trained, load, shipped
 
 CHUNK = 16
 MIN_GOOD_PIXELS = 50
+FEWEST_DRAWS = 50
+"""Draws that are made and calibrated where fewer are asked for."""
 
 LOG_SCALE_OF_RELATIVE = -0.5
 """log10 of the flux that a spectrum without a flux scale is taken to have, 1e-17 erg s^-1 cm^-2 A^-1."""
@@ -98,6 +100,8 @@ class CnnBackend:
             MemoryShortage: a single spectrum does not fit into memory.
         """
         trained = self.trained_for(batch.instrument.name)
+        if len(batch) == 0:
+            return Posterior.failed(GALAXY, request.n_samples, (), ())
         seen = prepare(batch, Preparation(trained.network.layout.grid))
         parts = np.split(np.arange(len(batch)), np.arange(CHUNK, len(batch), CHUNK))
         rows: list[Posterior] = []
@@ -143,13 +147,20 @@ class CnnBackend:
         scaled = np.array([p.needs_flux_scale for p in GALAXY])
         draws[batch.relative[:, None, None] & scaled & np.ones_like(draws, dtype=bool)] = np.nan
         embedding = drawn.embedding.double().numpy()
-        one_mask = trained.network.architecture.dropout == 0
-        free = np.array([prior.free for prior in request.redshift])
-        answer = Answer(drawn.probability.double().numpy(), draws, embedding, one_mask, free)
+        free, fixed = (np.array([getattr(p, kind) for p in request.redshift]) for kind in ("free", "fixed"))
+        allowed = np.isfinite(Allowed.of(request.redshift, trained.network.layout).log_weight.numpy())
+        answer = Answer(
+            drawn.probability.double().numpy(),
+            draws,
+            embedding,
+            allowed=allowed & ~fixed[:, None],
+            calibrated=free & self.calibrated & (not self.point),
+            masks=0 if self.point else 1 if trained.network.architecture.dropout == 0 else 2,
+        )
         quality = judge(answer, seen, trained.network.layout, trained.calibrated)
         return Posterior(
             GALAXY,
-            draws,
+            draws[:, : request.n_samples],
             batch.ids,
             batch.flags | quality.flags,
             ("",) * len(batch),
@@ -162,8 +173,9 @@ class CnnBackend:
         allowed = Allowed.of(request.redshift, trained.network.layout)
         temperature = self._temperature(trained, seen)
         if not self.point:
+            n_draws = max(request.n_samples, FEWEST_DRAWS)
             random = [
-                Random.of(trained.network.architecture, request.n_samples, random_stream(request.seed, flux, ivar))
+                Random.of(trained.network.architecture, n_draws, random_stream(request.seed, flux, ivar))
                 for flux, ivar in zip(seen.flux, seen.ivar, strict=True)
             ]
             return draw(trained.network, inputs, Question(allowed, random, temperature), self._cosmology)
@@ -177,16 +189,19 @@ class CnnBackend:
         return torch.as_tensor(trained.calibrated.temperature_at(seen.snr)).float()
 
     def _draws(self, trained: Trained, drawn: Drawn, seen: Prepared, request: Request) -> NDArray[np.float64]:
-        """[n, n_draws, n_par], calibrated if that is wanted, the redshift within its prior."""
+        """[n, n_draws, n_par], calibrated if that is wanted; a redshift with a prior of its own is left as it is."""
         columns = {"redshift": drawn.redshift, **drawn.properties}
         draws = np.stack([columns[p.name].double().numpy() for p in GALAXY], axis=-1)
         if self.point or not self.calibrated or trained.calibrated is None:
             return draws
-        moved = trained.calibrated.calibration.moved(draws, GALAXY, seen.snr)
         low, high = trained.network.layout.redshift
-        for row, prior in zip(moved, request.redshift, strict=True):
-            row[:, 0] = np.clip(row[:, 0], max(prior.low, low), min(prior.high, high))
-        return moved
+        out = np.empty_like(draws)
+        for free in (True, False):
+            rows = np.array([prior.free is free for prior in request.redshift])
+            maps = trained.calibrated.calibration if free else trained.calibrated.known
+            out[rows] = maps.moved(draws[rows], GALAXY, seen.snr[rows])
+        out[:, :, 0] = np.clip(out[:, :, 0], low, high)
+        return out
 
 
 def _alone() -> None:
@@ -201,7 +216,9 @@ def usable_cores() -> int:
 
 def _half(size: int, error: Exception) -> int:
     """Half as many spectra at once, after a shortage of memory; any other error is raised again."""
-    if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "memory" not in str(error):
+    told = str(error).lower()
+    short = "out of memory" in told or "allocate memory" in told
+    if not (short or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
         raise error
     if size == 1:
         raise MemoryShortage(

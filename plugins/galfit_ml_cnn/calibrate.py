@@ -19,10 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from galfit_ml.backend import Request
-from galfit_ml.calibration import Calibration, LevelMap, Reliability, filled, node_weights, places_of
+from galfit_ml.calibration import Calibration, LevelMap, Reliability, filled, node_weights, places_of, solution_gap
+from galfit_ml.errors import GalfitMLError
 from galfit_ml.parameters import GALAXY
+from galfit_ml.posterior import Posterior
 from galfit_ml.prepare import Preparation, prepare
-from galfit_ml.redshift_prior import RedshiftPriors
+from galfit_ml.redshift_prior import RedshiftPrior, RedshiftPriors
 from galfit_ml.simulate.surveys import ChunkMaker, MockSurvey, make_settings
 from galfit_ml_cnn.backend import CnnBackend
 from galfit_ml_cnn.calibrated import Calibrated, Cloud
@@ -40,6 +42,7 @@ SEED = 8101
 
 TEMPERATURES = np.linspace(0.6, 2.4, 37)
 N_DRAWS = 200
+FEWEST_MOCKS = 2000
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def answers(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
     request = Request(N_DRAWS, mocks.seed + number, RedshiftPriors.free(len(made)))
     posterior = _backend(weights).infer(made.batch, request)
     ok = posterior.ok
-    out = {name: places_of(posterior[name], np.asarray(made.truth[name]))[ok] for name in GALAXY.names}
+    out = _places(posterior, made)
     told = posterior.diagnostics
     out["stated"] = told["redshift_probability_1"][ok]
     out["right"] = is_right(told["redshift_1"], made)[ok].astype(np.float64)
@@ -104,6 +107,23 @@ def answers(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
     assert posterior.embedding is not None
     out["embedding"] = posterior.embedding[ok]
     return out
+
+
+def answers_at_truth(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
+    """Of one chunk, the true redshifts given: places of the truth of each property, S/N."""
+    made = _maker(mocks)(number)
+    priors = RedshiftPriors(tuple(RedshiftPrior(z, z) for z in np.asarray(made.truth["redshift"], dtype=np.float64)))
+    posterior = _backend(weights).infer(made.batch, Request(N_DRAWS, mocks.seed + number, priors))
+    out = _places(posterior, made)
+    del out["redshift"]
+    return {**out, "snr": posterior.diagnostics["signal_to_noise"][posterior.ok]}
+
+
+def _places(posterior: Posterior, made: MockSurvey) -> dict[str, Floats]:
+    ok = posterior.ok
+    truth = {name: np.asarray(made.truth[name], dtype=np.float64)[ok] for name in GALAXY.names}
+    draws = {name: posterior[name][ok] for name in GALAXY.names}
+    return {name: places_of(draws[name], truth[name], solution_gap(name, draws[name])) for name in GALAXY.names}
 
 
 def is_right(redshift: Floats, made: MockSurvey) -> NDArray[np.bool_]:
@@ -156,18 +176,32 @@ def learn_temperature(found: dict[str, Floats]) -> Floats:
 
 
 def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int = SEED) -> Trained:
-    """Learn all of a network's calibration and write it into its file."""
+    """Learn all of a network's calibration and write it into its file.
+
+    Raises:
+        GalfitMLError: too few mocks.
+    """
+    if n < FEWEST_MOCKS:
+        raise GalfitMLError(f"{n} mocks are too few to calibrate with; take at least --n {FEWEST_MOCKS}.")
+    _backend.cache_clear()
     trained = load(weights)
     worker = Worker(weights, processes, report)
     temperature = learn_temperature(worker.run(surprise, Mocks(trained.instrument, n // 2, seed)))
-    plain = Calibrated(temperature, Calibration({}), Reliability(*np.eye(2)), Cloud(np.zeros(1), np.eye(1), 1.0))
+    none = Calibration({})
+    size = trained.network.architecture.n_embedding
+    plain = Calibrated(temperature, none, none, Reliability(*np.eye(2)), Cloud(np.zeros(size), np.eye(size), 1e9))
     begun = weights.with_suffix(".begun.safetensors")
-    save(begun, replace(trained, calibrated=_blank(plain, trained)))
-    found = Worker(begun, processes, report).run(answers, Mocks(trained.instrument, n, seed + 1))
-    begun.unlink()
+    try:
+        save(begun, replace(trained, calibrated=plain))
+        second = Worker(begun, processes, report)
+        found = second.run(answers, Mocks(trained.instrument, n, seed + 1))
+        known = second.run(answers_at_truth, Mocks(trained.instrument, n // 2, seed + 2))
+    finally:
+        begun.unlink(missing_ok=True)
     calibrated = replace(
         plain,
         calibration=Calibration({name: LevelMap.fit(found[name], found["snr"]) for name in GALAXY.names}),
+        known=Calibration({name: LevelMap.fit(known[name], known["snr"]) for name in GALAXY.names if name in known}),
         reliability=Reliability.fit(found["stated"], found["right"] > 0.5),
         cloud=Cloud.fit(found["embedding"]),
     )
@@ -175,12 +209,6 @@ def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int =
     done = replace(trained, calibrated=calibrated, about=about)
     save(weights, done)
     return done
-
-
-def _blank(plain: Calibrated, trained: Trained) -> Calibrated:
-    """The same with a cloud of the right size, which says nothing."""
-    size = trained.network.architecture.n_embedding
-    return replace(plain, cloud=Cloud(np.zeros(size), np.eye(size), 1e9))
 
 
 def tell(done: int, total: int, what: str) -> None:

@@ -54,12 +54,14 @@ class Calibrated:
     Args:
         temperature: [n_nodes] by which logits of the redshift are divided, at the nodes of `galfit_ml.calibration`.
         calibration: one map for each parameter.
+        known: the same for the properties where the redshift is known.
         reliability: stated probability of the best redshift to how often it is right.
         cloud: embeddings of simulations.
     """
 
     temperature: Floats
     calibration: Calibration
+    known: Calibration
     reliability: Reliability
     cloud: Cloud
 
@@ -77,15 +79,20 @@ class Calibrated:
             "whitening": self.cloud.whitening,
             "limit": np.array([self.cloud.limit]),
             **{f"map.{name}": array for name, array in self.calibration.arrays().items()},
+            **{f"known.{name}": array for name, array in self.known.arrays().items()},
         }
 
     @classmethod
     def of(cls, arrays: Mapping[str, Floats]) -> Calibrated:
         """The inverse of `arrays`; KeyError where one is missing."""
-        maps = {name[4:]: array for name, array in arrays.items() if name.startswith("map.")}
+        maps, known = (
+            {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+            for kind in ("map.", "known.")
+        )
         return cls(
             arrays["temperature"],
             Calibration.of(maps),
+            Calibration.of(known),
             Reliability(arrays["stated"], arrays["right"]),
             Cloud(arrays["mean"], arrays["whitening"], float(arrays["limit"][0])),
         )

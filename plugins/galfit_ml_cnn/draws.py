@@ -1,9 +1,10 @@
-"""Posterior draws: dropout masks, each the same for the redshift and for the properties.
+"""Posterior draws under dropout masks.
 
 p(z, properties | spectrum) is the mean over masks of p(bin) p(offset | bin) p(properties | bin, offset). The features
 are computed once; masks act on the maps that are correlated with templates and on the embedding, so that a hundred
-draws cost little more than one. Properties are read in the rest frame of at most `N_READINGS` redshifts; a draw takes
-the reading that is nearest.
+draws cost little more than one. Properties are read in the rest frame of at most `N_READINGS + N_SPREAD` redshifts; a
+draw takes the reading that is nearest. That is near for as many solutions, and far where nothing is known of the
+redshift: properties are then about right for redshifts around, and no more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from galfit_ml_cnn.network import GalaxyNetwork
 from galfit_ml_cnn.randomness import N_CANDIDATES, Random
 from galfit_ml_cnn.targets import Setting, decode
 
-N_READINGS = 6
+N_READINGS, N_SPREAD = 4, 8
+"""Readings of the rest frame: at the most probable redshifts, and at draws that are farthest from any reading."""
+
 REACH = 1.5
 """Feature pixels on either side that a reading stands for."""
 
@@ -102,9 +105,9 @@ def _bins(
 
 
 def _readings(bins: Tensor, probability: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Bins [n, N_READINGS] at which the rest frame is read, the most probable first, and the reading of each draw.
+    """Bins [n, N_READINGS + N_SPREAD] at which the rest frame is read, and the reading of each draw.
 
-    A reading takes the most probable bin that none before it stands for.
+    The first take the most probable bin that none before them stands for, the others the draw farthest from all.
     """
     left, index = probability.clone(), torch.arange(probability.shape[1])
     found = []
@@ -112,13 +115,17 @@ def _readings(bins: Tensor, probability: Tensor, reach: int) -> tuple[Tensor, Te
         best = left.argmax(dim=1, keepdim=True)
         found.append(best)
         left = torch.where((index - best).abs() <= reach, -1.0, left)
+    away = (bins[..., None] - torch.cat(found, dim=1)[:, None]).abs().amin(dim=2)
+    for _ in range(N_SPREAD):
+        found.append(torch.gather(bins, 1, away.argmax(dim=1, keepdim=True)))
+        away = torch.minimum(away, (bins - found[-1]).abs())
     readings = torch.cat(found, dim=1)
     return readings, (bins[..., None] - readings[:, None]).abs().argmin(dim=2)
 
 
 def _embeddings(network: GalaxyNetwork, rest: Tensor, summary: Tensor, readings: Tensor, which: Tensor) -> Tensor:
-    """[n, N_READINGS, n_embedding]; 0 at readings that no draw takes, the first one excepted."""
-    wanted = torch.nn.functional.one_hot(which, N_READINGS).sum(dim=1) > 0
+    """[n, n_readings, n_embedding]; 0 at readings that no draw takes, the first one excepted."""
+    wanted = torch.nn.functional.one_hot(which, readings.shape[1]).sum(dim=1) > 0
     wanted[:, 0] = True
     row, column = torch.nonzero(wanted, as_tuple=True)
     found = network.embedding(rest[row], summary[row], readings[row, column])

@@ -129,12 +129,16 @@ class GalaxyNetwork(nn.Module):
         place, properties = self.branches.log_density(self.drop(self.embedding(*read)), offset, encoded)
         return Loss(nn.functional.cross_entropy(logits, bins, reduction="none"), -place, -properties, logits)
 
-    def property_loss(self, inputs: Inputs, reading: Tensor, offset: Tensor, encoded: Tensor) -> Tensor:
-        """[n, n_properties] negative log densities, read at bins [n]; what makes the features learns nothing of it."""
+    def property_loss(self, inputs: Inputs, reading: Tensor, offset: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Negative log densities of offset [n] and properties [n, n_properties], read at bins [n].
+
+        What makes the features learns nothing of it.
+        """
         with torch.no_grad():
             _, rest, summary = self.features(inputs)
         embedding = self.drop(self.embedding(rest, summary, reading))
-        return -self.branches.log_density(embedding, offset, encoded)[1]
+        place, properties = self.branches.log_density(embedding, offset, encoded)
+        return -place, -properties
 
 
 def truth_in_bins(redshift: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from galfit_ml.parameters import GALAXY
 from galfit_ml.prepare import Prepared
 from galfit_ml_cnn.calibrated import Calibrated
 from galfit_ml_cnn.layout import Layout
-from galfit_ml_cnn.solutions import N_SOLUTIONS, solutions
+from galfit_ml_cnn.solutions import N_SOLUTIONS, WINDOW, solutions
 
 Floats = NDArray[np.float64]
 
@@ -48,15 +48,17 @@ class Answer:
         probability: [n, n_bins] of each redshift bin.
         draws: [n, n_draws, n_par]; two in succession share a dropout mask.
         embedding: [n, n_embedding].
-        one_mask: whether there is but one mask, because nothing is left out.
-        free: [n] whether the redshift has the training's own prior: only then its quality is known.
+        allowed: [n, n_bins] bins that the redshift prior allows; none where the redshift is known.
+        calibrated: [n] whether probabilities are what the reliability was learnt of: calibrated draws, and no prior.
+        masks: 0 for point estimates, 1 where nothing is left out, 2 for dropout.
     """
 
     probability: Floats
     draws: Floats
     embedding: Floats
-    one_mask: bool
-    free: NDArray[np.bool_]
+    allowed: NDArray[np.bool_]
+    calibrated: NDArray[np.bool_]
+    masks: int
 
 
 def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated | None) -> Quality:
@@ -65,15 +67,30 @@ def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated
     diagnostics = dict(_ranked(redshift, share))
     diagnostics["redshift_entropy"] = -(answer.probability * np.log(np.maximum(answer.probability, 1e-30))).sum(axis=1)
     diagnostics["signal_to_noise"] = seen.snr
-    flags = _bit(share[:, 1] > SECOND, Flag.AMBIGUOUS_REDSHIFT) | _bit(seen.snr < 1.0, Flag.LOW_SNR)
-    ends = answer.probability[:, :3].sum(axis=1) + answer.probability[:, -3:].sum(axis=1)
-    flags |= _bit(ends > EDGE, Flag.EDGE_OF_RANGE) | _bit(seen.good.mean(axis=1) < LITTLE, Flag.LITTLE_COVERAGE)
+    flags = _bit(_ambiguous(redshift, share), Flag.AMBIGUOUS_REDSHIFT) | _bit(seen.snr < 1.0, Flag.LOW_SNR)
+    flags |= _bit(_at_edges(answer) > EDGE, Flag.EDGE_OF_RANGE) | _bit(
+        seen.good.mean(axis=1) < LITTLE, Flag.LITTLE_COVERAGE
+    )
     if calibrated is not None:
-        diagnostics["redshift_quality"] = np.where(answer.free, calibrated.reliability(share[:, 0]), np.nan)
+        diagnostics["redshift_quality"] = np.where(answer.calibrated, calibrated.reliability(share[:, 0]), np.nan)
         diagnostics["out_of_distribution"] = calibrated.cloud.score(answer.embedding)
         flags |= _bit(diagnostics["out_of_distribution"] > 1.0, Flag.OUT_OF_DISTRIBUTION)
     diagnostics |= dict(_parts(answer))
     return Quality(flags.astype(np.int64), diagnostics)
+
+
+def _ambiguous(redshift: Floats, share: Floats) -> NDArray[np.bool_]:
+    """[n] whether a solution that is no shoulder of the first has more than `SECOND`."""
+    apart = np.abs(redshift[:, 1:] - redshift[:, :1]) > 3 * WINDOW * (1 + redshift[:, :1])
+    return np.asarray(((share[:, 1:] > SECOND) & apart).any(axis=1))
+
+
+def _at_edges(answer: Answer) -> Floats:
+    """[n] probability within the three outer bins at either end of what is allowed; 0 for a redshift that is known."""
+    count = answer.allowed.cumsum(axis=1)
+    total = count[:, -1:]
+    outer = answer.allowed & ((count <= 3) | (count > total - 3))
+    return np.asarray((answer.probability * outer).sum(axis=1))
 
 
 def _bit(where: NDArray[np.bool_], flag: Flag) -> NDArray[np.int64]:
@@ -94,13 +111,13 @@ def _parts(answer: Answer) -> Iterator[tuple[str, Floats]]:
     variance, and is 0 where it comes out negative.
     """
     n_pairs = answer.draws.shape[1] // 2
-    if n_pairs < 2:
+    if n_pairs < 2 or answer.masks == 0:
         return
     first, second = answer.draws[:, : 2 * n_pairs : 2], answer.draws[:, 1 : 2 * n_pairs : 2]
     mean = 0.5 * (first + second).mean(axis=1, keepdims=True)
     common = ((first - mean) * (second - mean)).sum(axis=1) / (n_pairs - 1)
     whole = 0.5 * ((first - mean) ** 2 + (second - mean) ** 2).sum(axis=1) / (n_pairs - 1)
-    epistemic = np.zeros_like(common) if answer.one_mask else np.clip(common, 0.0, whole)
+    epistemic = np.zeros_like(common) if answer.masks == 1 else np.clip(common, 0.0, whole)
     for i, name in enumerate(GALAXY.names):
         yield f"{name}_aleatoric", np.sqrt(whole[:, i] - epistemic[:, i])
         yield f"{name}_epistemic", np.sqrt(epistemic[:, i])

@@ -60,6 +60,8 @@ def run(trainer: Trainer, watch: Watch) -> None:
     if not trainer.finishing:
         stage(trainer, watch, whole, recipe.descent * whole)
         trainer.finish()
+    if trainer.schedule.finished(trainer.step) and trainer.team.leads:
+        sys.stderr.write("this training has come to its end before; train longer in another folder\n")
     stage(trainer, watch, watch.seconds, recipe.descent * (watch.seconds - whole))
     if trainer.team.leads:
         publish(trainer, watch.folder / "weights.safetensors")
@@ -173,7 +175,10 @@ def work(team: Team, job: Job) -> None:
     keep_memory()
     instrument = get_instrument(job.instrument)
     layout = Layout.of(instrument)
-    streams = [Stream(instrument, layout, Pool(job.pool, instrument, seed).load()) for seed in (0, VALIDATION_SEED)]
+    streams = [
+        Stream(instrument, layout, Pool(job.pool, instrument, seed).load()[: job.pieces])
+        for seed in (0, VALIDATION_SEED)
+    ]
     held_out = fixed_examples(streams[1], 16, 128, VALIDATION_SEED)
     recipe = Recipe(seed=job.seed)
     trainer = Trainer(instrument, Architecture(), recipe, streams[0], team, job.device)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from galfit_ml.errors import GalfitMLError
 from galfit_ml.instruments import Instrument
 from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
@@ -127,11 +128,22 @@ class Trainer:
     def _loss(self, examples: Examples) -> Tensor:
         if self.finishing:
             known = examples.reading, examples.offset, examples.encoded
-            each = self.network.property_loss(examples.inputs, *known).sum(1)
-            return self.recipe.property_weight * (each * examples.weight).mean()
+            place, properties = self.network.property_loss(examples.inputs, *known)
+            each = 0.5 * place + self.recipe.property_weight * properties.sum(1)
+            return (each * examples.weight).mean()
         truth = examples.bins, examples.offset, examples.encoded
         loss = self.network.loss(examples.inputs, *truth, examples.reading)
         return loss.total(self.recipe.property_weight, examples.weight)
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What batches and steps depend on besides the number of a step."""
+        return {
+            "instrument": self.instrument.name,
+            **asdict(self.recipe),
+            "processes": self.team.size,
+            "pieces": len(self.stream.pieces),
+        }
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, under its name only when complete."""
@@ -140,6 +152,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "schedule": asdict(self.schedule),
             "finishing": self.finishing,
+            "made_with": self.made_with,
             "step": self.step,
             "spent": self.spent,
             "history": self.history,
@@ -148,8 +161,18 @@ class Trainer:
             torch.save(state, part)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Raises:
+            GalfitMLError: it was made with other settings: what would follow is no repetition of anything.
+        """
         state = torch.load(path, weights_only=True, map_location=self.device)
+        before = state.get("made_with", self.made_with)
+        if before != self.made_with:
+            raise GalfitMLError(
+                f"The checkpoint '{path}' was made with {before}, and this training has {self.made_with}. "
+                "Take the same settings, or another folder."
+            )
         self.network.load_state_dict(state["network"])
         if state.get("finishing", False):
             self.finish()

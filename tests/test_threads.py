@@ -1,0 +1,33 @@
+"""Running torch on one thread: calls overlap, and the last to end puts back what was."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import torch
+
+from galfit_ml.simulate.threads import one_thread
+
+
+def test_what_was_comes_back_also_after_overlapping_calls() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        meet = Barrier(2)
+
+        def work(_: int) -> int:
+            with one_thread():
+                meet.wait()
+                inside = torch.get_num_threads()
+                meet.wait()
+            return inside
+
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(work, range(2))) == [1, 1]
+            assert list(pool.map(lambda _: torch.get_num_threads(), range(2))) == [3, 3]
+        with one_thread(), one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

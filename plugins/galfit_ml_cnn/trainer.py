@@ -34,6 +34,7 @@ class Recipe:
         seed: of everything random.
         descent: share of the time, of each stage, in which the learning rate falls.
         finish: share of the time for properties alone, with the features as they then are: several times faster.
+        finish_rate: learning rate there, in units of `rate`.
     """
 
     batch: int = 48
@@ -44,6 +45,7 @@ class Recipe:
     seed: int = 0
     descent: float = 0.6
     finish: float = 0.1
+    finish_rate: float = 0.4
 
 
 class Trainer:
@@ -89,7 +91,7 @@ class Trainer:
             group for part in (network.encoder, network.branches) for group in parameter_groups(part, self.recipe.decay)
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=self.recipe.rate, betas=(0.9, 0.98))
-        self.schedule = Schedule(self.recipe.rate, start=self.step)
+        self.schedule = Schedule(self.recipe.finish_rate * self.recipe.rate, start=self.step)
 
     def standardise(self, examples: list[Examples]) -> None:
         """Give the branches the mean and width that encoded properties have."""

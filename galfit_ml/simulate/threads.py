@@ -17,8 +17,8 @@ def one_thread() -> Iterator[None]:
     """Run torch on one thread.
 
     Arrays of single spectra are too small for more to help, and on a busy machine threads wait for each other:
-    parallelism belongs over spectra. The setting belongs to the calling thread and is what new threads begin with; calls
-    may overlap, and each puts back what was before the first of them.
+    parallelism belongs over spectra. The setting belongs to the calling thread and is what new threads begin with;
+    calls may overlap, and each puts back what was before the first of them.
     """
     global _depth, _before
     with _LOCK:

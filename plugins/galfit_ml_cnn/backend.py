@@ -147,7 +147,7 @@ class CnnBackend:
         scaled = np.array([p.needs_flux_scale for p in GALAXY])
         draws[batch.relative[:, None, None] & scaled & np.ones_like(draws, dtype=bool)] = np.nan
         embedding = drawn.embedding.double().numpy()
-        free, fixed = (np.array([getattr(p, kind) for p in request.redshift]) for kind in ("free", "fixed"))
+        free, fixed = (np.array([getattr(p, kind) for p in request.redshift], bool) for kind in ("free", "fixed"))
         allowed = np.isfinite(Allowed.of(request.redshift, trained.network.layout).log_weight.numpy())
         answer = Answer(
             drawn.probability.double().numpy(),
@@ -196,9 +196,8 @@ class CnnBackend:
             return draws
         low, high = trained.network.layout.redshift
         out = np.empty_like(draws)
-        for free in (True, False):
-            rows = np.array([prior.free is free for prior in request.redshift])
-            maps = trained.calibrated.calibration if free else trained.calibrated.known
+        free = np.array([prior.free for prior in request.redshift], dtype=bool)
+        for rows, maps in ((free, trained.calibrated.calibration), (~free, trained.calibrated.known)):
             out[rows] = maps.moved(draws[rows], GALAXY, seen.snr[rows])
         out[:, :, 0] = np.clip(out[:, :, 0], low, high)
         return out

@@ -175,6 +175,12 @@ def learn_temperature(found: dict[str, Floats]) -> Floats:
     return filled(best, weight)
 
 
+def learn_known(worker: Worker, mocks: Mocks) -> Calibration:
+    """Maps of the properties where the redshift is known."""
+    found = worker.run(answers_at_truth, mocks)
+    return Calibration({name: LevelMap.fit(found[name], found["snr"]) for name in GALAXY.names if name in found})
+
+
 def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int = SEED) -> Trained:
     """Learn all of a network's calibration and write it into its file.
 
@@ -195,13 +201,13 @@ def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int =
         save(begun, replace(trained, calibrated=plain))
         second = Worker(begun, processes, report)
         found = second.run(answers, Mocks(trained.instrument, n, seed + 1))
-        known = second.run(answers_at_truth, Mocks(trained.instrument, n // 2, seed + 2))
+        known = learn_known(second, Mocks(trained.instrument, n // 2, seed + 2))
     finally:
         begun.unlink(missing_ok=True)
     calibrated = replace(
         plain,
         calibration=Calibration({name: LevelMap.fit(found[name], found["snr"]) for name in GALAXY.names}),
-        known=Calibration({name: LevelMap.fit(known[name], known["snr"]) for name in GALAXY.names if name in known}),
+        known=known,
         reliability=Reliability.fit(found["stated"], found["right"] > 0.5),
         cloud=Cloud.fit(found["embedding"]),
     )

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _mocks(options: argparse.Namespace) -> Mocks:
-    return Mocks.of(
+    whole = Mocks.of(
         survey(
             options.instrument,
             options.n,
@@ -56,6 +56,7 @@ def _mocks(options: argparse.Namespace) -> Mocks:
             redshift=options.redshift,
         )
     )
+    return whole if options.first is None else whole.take(slice(0, options.first))
 
 
 def _found(mocks: Mocks, options: argparse.Namespace) -> tuple[References, torch.Tensor]:

@@ -40,6 +40,7 @@ def _spectra(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--instrument", default="moons-lr", help="default: %(default)s")
     group.add_argument("--population", default="training", help="training, moonrise or moonz-grid")
     group.add_argument("--n", type=_count, default=200, help="galaxies (default: %(default)s)")
+    group.add_argument("--first", type=_count, metavar="K", help="only the first K of the spectra, such as those done")
     group.add_argument("--magnitude", type=number_range, metavar="LOW:HIGH", help="AB, of the instrument's band")
     group.add_argument("--redshift", type=number_range, metavar="LOW:HIGH", help="of the galaxies; the scan covers all")
     group.add_argument("--exposure", default="8h", help="default: %(default)s")

@@ -238,7 +238,7 @@ def offset_plain(table: Table) -> NDArray[np.float64]:
     return np.asarray(table["redshift_1"] - table["true_redshift"])
 
 
-def least_threshold(table: Table, wanted: float = 0.992) -> float:
+def least_threshold(table: Table, wanted: float = 0.995) -> float:
     """Least quality from which on the wanted share of redshifts is right; ValueError where none does."""
     good, quality = np.abs(offset_plain(table)) < 0.01, table["redshift_quality"]
     enough = [q for q in np.unique(quality) if good[quality >= q].mean() >= wanted]

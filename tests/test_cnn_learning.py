@@ -14,6 +14,7 @@ from galfit_ml.parameters import GALAXY
 from galfit_ml.posterior import Posterior
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.simulate import survey
+from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_cnn import pool as pools
 from galfit_ml_cnn.backend import CnnBackend
@@ -56,8 +57,9 @@ def learnt(seed: int, folder: Path, dropout: float = SMALL.dropout) -> Learnt:
     trainer.standardise(fixed_examples(stream, 2, 128, seed))
     trainer.schedule.warm_up = 20
     trainer.schedule.begin_descent(STEPS // 2, STEPS // 2)
-    for examples, _ in zip(trainer.examples(), range(STEPS), strict=False):
-        trainer.learn(examples)
+    with one_thread():  # two threads of a busy machine wait for each other
+        for examples, _ in zip(trainer.examples(), range(STEPS), strict=False):
+            trainer.learn(examples)
     path = folder / "weights.safetensors"
     save(path, Trained(trainer.network.eval(), "sdss", {"seed": seed}))
     return Learnt(CnnBackend(path))

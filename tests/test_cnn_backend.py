@@ -109,6 +109,12 @@ def test_spectra_of_another_instrument_are_refused() -> None:
         CnnBackend(WEIGHTS).infer(mocks.batch, Request(50, 1, RedshiftPriors.free(2)))
 
 
+@pytest.mark.parametrize("options", [{"calibrated": "perhaps"}, {"point": 1}, {"threads": 0}])
+def test_options_that_make_no_sense_are_refused(options: dict) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        CnnBackend(WEIGHTS, **options)
+
+
 # Answers.
 
 

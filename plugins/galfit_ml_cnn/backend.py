@@ -64,11 +64,14 @@ class CnnBackend:
         point: bool = False,
         threads: int | None = None,
     ) -> None:
+        for name, value in (("calibrated", calibrated), ("point", point)):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be True or False, not {value!r}.")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}.")
         self.threads = threads or min(usable_cores(), 8)
-        self.weights, self.calibrated = None if weights is None else Path(weights), bool(calibrated)
-        self.point = bool(point)
+        self.weights, self.calibrated = None if weights is None else Path(weights), calibrated
+        self.point = point
         self._loaded: dict[Path, Trained] = {}
         self._cosmology = Cosmology.default()
 

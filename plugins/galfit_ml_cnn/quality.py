@@ -17,8 +17,8 @@ from galfit_ml_cnn.solutions import N_SOLUTIONS, WINDOW, solutions
 
 Floats = NDArray[np.float64]
 
-SECOND = 0.1
-"""Probability of the second redshift solution above which a row is flagged as ambiguous."""
+OTHERS = 0.1
+"""Probability of all redshifts that are no shoulder of the first solution above which a row is flagged as ambiguous."""
 
 EDGE = 0.05
 """Probability within three bins of an end of the redshift range above which a row is flagged."""
@@ -67,10 +67,11 @@ def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated
     diagnostics = dict(_ranked(redshift, share))
     diagnostics["redshift_entropy"] = -(answer.probability * np.log(np.maximum(answer.probability, 1e-30))).sum(axis=1)
     diagnostics["signal_to_noise"] = seen.snr
-    flags = _bit(_ambiguous(redshift, share), Flag.AMBIGUOUS_REDSHIFT) | _bit(seen.snr < 1.0, Flag.LOW_SNR)
-    flags |= _bit(_at_edges(answer) > EDGE, Flag.EDGE_OF_RANGE) | _bit(
-        seen.good.mean(axis=1) < LITTLE, Flag.LITTLE_COVERAGE
+    flags = _bit(_elsewhere(answer, redshift[:, 0], layout) > OTHERS, Flag.AMBIGUOUS_REDSHIFT) | _bit(
+        seen.snr < 1.0, Flag.LOW_SNR
     )
+    flags |= _bit(_at_edges(answer) > EDGE, Flag.EDGE_OF_RANGE)
+    flags |= _bit(seen.good.mean(axis=1) < LITTLE, Flag.LITTLE_COVERAGE)
     if calibrated is not None:
         diagnostics["redshift_quality"] = np.where(answer.calibrated, calibrated.reliability(share[:, 0]), np.nan)
         diagnostics["out_of_distribution"] = calibrated.cloud.score(answer.embedding)
@@ -79,10 +80,10 @@ def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated
     return Quality(flags.astype(np.int64), diagnostics)
 
 
-def _ambiguous(redshift: Floats, share: Floats) -> NDArray[np.bool_]:
-    """[n] whether a solution that is no shoulder of the first has more than `SECOND`."""
-    apart = np.abs(redshift[:, 1:] - redshift[:, :1]) > 3 * WINDOW * (1 + redshift[:, :1])
-    return np.asarray(((share[:, 1:] > SECOND) & apart).any(axis=1))
+def _elsewhere(answer: Answer, best: Floats, layout: Layout) -> Floats:
+    """[n] probability farther than three windows from the best redshift [n]."""
+    away = np.abs(layout.bins - np.log1p(best)[:, None]) > 3 * np.log1p(WINDOW)
+    return np.asarray((answer.probability * away).sum(axis=1))
 
 
 def _at_edges(answer: Answer) -> Floats:

@@ -43,8 +43,7 @@ LEAST_SPECTRA = 200
 
 def place_of(snr: ArrayLike) -> Floats:
     """[n] place of measured signal-to-noise among the `NODES`, 0 .. len(NODES) - 1."""
-    value = np.log10(np.maximum(np.asarray(snr, dtype=np.float64), 1e-3))
-    return np.asarray(np.interp(value, NODES, np.arange(len(NODES))))
+    return np.asarray(np.interp(_log(snr), NODES, np.arange(len(NODES))))
 
 
 def along_nodes(table: Floats, snr: ArrayLike) -> Floats:
@@ -57,8 +56,13 @@ def along_nodes(table: Floats, snr: ArrayLike) -> Floats:
 
 def node_weights(snr: ArrayLike) -> Floats:
     """[n_nodes, n] what each spectrum counts at each node."""
-    value = np.log10(np.maximum(np.asarray(snr, dtype=np.float64), 1e-3)).clip(NODES[0], NODES[-1])
+    value = _log(snr).clip(NODES[0], NODES[-1])
     return np.asarray(np.exp(-0.5 * ((value - NODES[:, None]) / KERNEL) ** 2))
+
+
+def _log(snr: ArrayLike) -> Floats:
+    """log10 of measured signal-to-noise, which may be 0 or less."""
+    return np.asarray(np.log10(np.maximum(np.asarray(snr, dtype=np.float64), 1e-3)))
 
 
 def filled(table: Floats, weight: Floats) -> Floats:

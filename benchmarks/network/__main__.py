@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 from benchmarks.network.suites import SUITES, Run, library
+from galfit_ml.progress import shown_progress
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the suites asked for, one file of Markdown each."""
     options = _parser().parse_args(arguments)
     backend_options = (("weights", options.weights),) if options.weights else ()
-    run = Run(
-        options.instrument, options.n, options.backend, backend_options, options.processes, options.out, _Progress()
-    )
     suites = {**SUITES, "library": partial(library, reference=options.reference)}
     for name in options.suites:
-        lines = list(suites[name](run))
+        with shown_progress() as report:
+            own = options.instrument, options.n, options.backend, backend_options, options.processes, options.out
+            lines = list(suites[name](Run(*own, report)))
         text = "\n".join(lines) + "\n"
         folder = options.tables or options.out
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,20 +44,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("network"), help="folder of numbers (default: network)")
     parser.add_argument("--tables", type=Path, help="folder of the tables (default: that of the numbers)")
     return parser
-
-
-class _Progress:
-    """Lines on standard error, with the time that is left."""
-
-    def __init__(self) -> None:
-        self.start = time.monotonic()
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        if done == 1:
-            self.start = time.monotonic()
-        spent = time.monotonic() - self.start
-        left = spent / max(done - 1, 1) * (total - done)
-        sys.stderr.write(f"{done}/{total} {what}, {left:.0f} s left\n")
 
 
 if __name__ == "__main__":

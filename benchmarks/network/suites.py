@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from benchmarks.limits.tables import STAR_FORMING
 from benchmarks.network import tables
 from benchmarks.network.changes import CHANGES
 from benchmarks.network.measure import Plan, Report, Table, measure, rows_where
+from galfit_ml.flags import Flag
 from galfit_ml_cnn.weights import shipped
 
 PLAIN = (("calibrated", False),)
@@ -263,7 +265,7 @@ def robustness(run: Run) -> Iterator[str]:
 
 def _robust_row(name: str, table: Table) -> str:
     hits = tables.right(table)
-    forming = hits & (table["log_ssfr"] > tables.STAR_FORMING)
+    forming = hits & (table["log_ssfr"] > STAR_FORMING)
     cells = []
     for column, rows in (("log_stellar_mass", hits), ("log_sfr", forming), ("log_metallicity", hits)):
         dx = (table[f"median_{column}"] - table[f"true_{column}"])[rows]
@@ -271,7 +273,7 @@ def _robust_row(name: str, table: Table) -> str:
     for column in ("redshift", "log_stellar_mass", "log_sfr", "log_metallicity"):
         level = table[f"level_{column}"]
         cells.append(f"{tables.covered(level[np.isfinite(level)], 0.68).mean():.3f}")
-    unlike = (table["flags"] & (1 << 10)) != 0
+    unlike = (table["flags"] & int(Flag.OUT_OF_DISTRIBUTION)) != 0
     return tables.row(name, tables.share(hits), *cells, f"{unlike.mean():.3f}")
 
 

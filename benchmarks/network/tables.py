@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from benchmarks.limits.tables import QUIESCENT, STAR_FORMING, share_and_error
 from galfit_ml.parameters import GALAXY
 
 Table = Mapping[str, NDArray[Any]]
 Mask = NDArray[np.bool_]
 
-STAR_FORMING, QUIESCENT = -10.5, -11.0
 LEVELS = (0.68, 0.90, 0.95)
 SNR_EDGES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 1e9)
 CLASSES = {"star-forming": lambda t: t["log_ssfr"] > STAR_FORMING, "quiescent": lambda t: t["log_ssfr"] < QUIESCENT}
@@ -34,11 +34,7 @@ def right(table: Table, tolerance: float = 0.0033) -> Mask:
 
 def share(hits: Mask) -> str:
     """Share and its error, that of Jeffreys' posterior."""
-    n = len(hits)
-    if n == 0:
-        return "-"
-    middle = (hits.sum() + 0.5) / (n + 1)
-    return f"{hits.mean():.3f} ± {np.sqrt(middle * (1 - middle) / (n + 2)):.3f}"
+    return "{:.3f} ± {:.3f}".format(*share_and_error(hits)) if len(hits) else "-"
 
 
 def nmad(x: NDArray[np.float64]) -> float:

@@ -32,6 +32,7 @@ from galfit_ml_cnn.inputs import look
 from galfit_ml_cnn.memory import keep_memory
 from galfit_ml_cnn.network import truth_in_bins
 from galfit_ml_cnn.solutions import WINDOW
+from galfit_ml_cnn.train import tell
 from galfit_ml_cnn.weights import Trained, load, save
 
 Floats = NDArray[np.float64]
@@ -215,11 +216,6 @@ def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int =
     done = replace(trained, calibrated=calibrated, about=about)
     save(weights, done)
     return done
-
-
-def tell(done: int, total: int, what: str) -> None:
-    """A line of progress."""
-    sys.stderr.write(f"{done}/{total} {what}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

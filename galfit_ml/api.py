@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from galfit_ml.posterior import Posterior
     from galfit_ml.reading import Reading
     from galfit_ml.redshift_prior import RedshiftPriors
+    from galfit_ml.saliency import Source
     from galfit_ml.spectra import SpectrumBatch
 
 PREFERENCE = ("cnn", "emcee")
 """Backends tried in this order when a user names none."""
+
+
+EXPLAINED = 256
+"""A posterior of at most so many spectra keeps them, so that it can say what mattered (0.1-0.3 MB each)."""
 
 
 def backends() -> list[BackendStatus]:
@@ -141,12 +146,14 @@ class Estimator:
         bad = np.flatnonzero(~batch.usable)
         pieces = []
         if len(good):
-            pieces.append(backend.infer(batch.take(good), request.take(good)))
+            own = batch.take(good)
+            answer = backend.infer(own, request.take(good))
+            pieces.append(replace(answer, sources=_sources(backend, own)) if len(own) <= EXPLAINED else answer)
         if len(bad):
             names, reasons = [batch.ids[i] for i in bad], [batch.reasons[i] for i in bad]
             failed = Posterior.failed(backend.parameters, request.n_samples, names, reasons)
             pieces.append(replace(failed, flags=failed.flags | batch.flags[bad]))
-        return concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
+        return _with_extinction(concatenate(pieces).take(np.argsort(np.concatenate([good, bad]))), batch)
 
 
 def estimate(
@@ -173,8 +180,9 @@ def estimate(
         n_samples: posterior draws per spectrum.
         seed: integer for reproducible draws; None for fresh ones.
         progress: called as progress(done, total, message).
-        **options: `format=`, `medium="air"|"vacuum"`, `resolving_power=` and `ids=` go to the reader, the rest to the
-            backend; an unknown one is an error.
+        **options: `format=`, `medium="air"|"vacuum"`, `resolving_power=`, `ids=`, and for the dust of the Milky Way
+            `ebv=`, or `dust_map=` and `coordinates=`, go to the reader (`galfit_ml.reading.ReaderOptions`), the rest
+            to the backend; an unknown one is an error.
 
     Returns:
         A `Posterior` with one row per spectrum, in order. In a batch a spectrum that cannot be used is a flagged row
@@ -201,6 +209,13 @@ def estimate(
     )
 
 
+def _sources(backend: Backend, batch: SpectrumBatch) -> tuple[Source | None, ...]:
+    """Where rows come from, for a backend that can explain itself."""
+    from galfit_ml.saliency import Explaining, Source
+
+    return tuple(Source(backend, batch, i) for i in range(len(batch))) if isinstance(backend, Explaining) else ()
+
+
 def _checked_priors(redshift: Any, read: Reading) -> RedshiftPriors:
     """Priors of all spectra, each inside the range for which models exist."""
     from galfit_ml.parameters import GALAXY
@@ -221,6 +236,14 @@ def _offset(progress: Progress, done: int, total: int) -> Progress:
     return step
 
 
+def _with_extinction(posterior: Posterior, batch: SpectrumBatch) -> Posterior:
+    """The posterior, and as a diagnostic E(B-V) [n], mag, if reading took the Milky Way's dust out of its spectra."""
+    removed = np.array([meta.get("ebv", np.nan) for meta in batch.meta], dtype=np.float64)
+    if np.isnan(removed).all():
+        return posterior
+    return replace(posterior, diagnostics={**posterior.diagnostics, "milky_way_ebv": removed})
+
+
 def _with_provenance(posterior: Posterior, estimator: Estimator, read: Reading, seed: int) -> Posterior:
     from galfit_ml import __version__
 
@@ -233,4 +256,6 @@ def _with_provenance(posterior: Posterior, estimator: Estimator, read: Reading, 
         "instrument": ", ".join(names),
         "options": repr(dict(sorted(estimator.options.items()))),
     }
+    if read.extinction:
+        made["extinction"] = read.extinction
     return replace(posterior, provenance={**posterior.provenance, **made})

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from galfit_ml.posterior import Posterior
 
 EXAMPLE = "spec-0945-52652-0470.fits"
-FILES = ("posterior.ecsv", "posterior.fits", "fit.png", "corner.png")
-"""What the demo writes; files of these names in its folder are replaced."""
+FILES = ("posterior.ecsv", "posterior.fits", "corner.png")
+"""What the demo always writes; files of these names in its folder are replaced."""
+
+FIT, SALIENCY = "fit.png", "saliency.png"
+"""Written too where the backend makes a model spectrum, or can say what mattered."""
 
 _SEED = 1
 
@@ -25,10 +28,10 @@ def example_path() -> Path:
 
 
 def run_demo(out: str | Path = "demo", backend: str | None = None, progress: Progress | None = None) -> Posterior:
-    """Estimate the example galaxy and write the summary, the posterior and two figures into the folder `out`.
+    """Estimate the example galaxy and write the summary, the posterior and figures into the folder `out`.
 
     Args:
-        out: folder, made where it is not there; the names in `FILES` are replaced.
+        out: folder, made where it is not there; files of the names that `files_of` lists are replaced.
         backend: name, or None for the default backend.
         progress: called as progress(done, total, message).
 
@@ -45,10 +48,19 @@ def run_demo(out: str | Path = "demo", backend: str | None = None, progress: Pro
         )
     folder.mkdir(parents=True, exist_ok=True)
     posterior = estimate(example_path(), backend, seed=_SEED, progress=progress)
-    table, draws, fit, corner = (folder / name for name in FILES)
+    table, draws, corner = (folder / name for name in FILES)
     posterior.save(table, overwrite=True)
     posterior.save(draws, overwrite=True)
-    if posterior.best_fit is not None:
-        posterior.plot_fit().savefig(fit)
     posterior.plot().savefig(corner)
+    written = files_of(posterior)
+    if FIT in written:
+        posterior.plot_fit().savefig(folder / FIT)
+    if SALIENCY in written:
+        posterior.plot_saliency("redshift").savefig(folder / SALIENCY)
     return posterior
+
+
+def files_of(posterior: Posterior) -> tuple[str, ...]:
+    """What the demo writes for a posterior."""
+    fit = (FIT,) if posterior.best_fit is not None else ()
+    return (*FILES, *fit, *((SALIENCY,) if any(posterior.sources) else ()))

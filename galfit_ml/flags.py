@@ -23,6 +23,7 @@ class Flag(IntFlag):
     POOR_FIT = 1 << 9
     OUT_OF_DISTRIBUTION = 1 << 10
     BELOW_RESOLUTION = 1 << 11
+    TOPOCENTRIC = 1 << 12
     NOT_CONVERGED = 1 << 16
     NO_CLEAR_MINIMUM = 1 << 17
 
@@ -45,6 +46,7 @@ MEANINGS = {
     Flag.POOR_FIT: "the best model does not reproduce the spectrum",
     Flag.OUT_OF_DISTRIBUTION: "the spectrum is unlike the galaxies the backend knows",
     Flag.BELOW_RESOLUTION: "velocity dispersion below the resolution of the templates: an upper limit",
+    Flag.TOPOCENTRIC: "wavelengths move with the Earth (topocentric): the redshift is off by up to 30 km/s",
     Flag.NOT_CONVERGED: "the sampler stopped at its cap before its autocorrelation time was reached often enough",
     Flag.NO_CLEAR_MINIMUM: "the redshift scan found no minimum that stands out",
 }

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galfit_ml.errors import GalfitMLError
 from galfit_ml.flags import Flag
 from galfit_ml.parameters import ParameterSet
+from galfit_ml.saliency import Saliency, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +72,7 @@ class Posterior:
         embedding: [n, n_features] latent features, or None.
         diagnostics: name -> [n] numbers about the inference (acceptance, effective sample size, ...).
         provenance: what made it: backend, version, seed, instrument, options.
+        sources: where each of the n rows comes from, None where nothing can be asked of it any more; or ().
 
     `posterior["redshift"]` is the [n, n_draws] array of draws; `posterior[3]` and `posterior[2:5]` are posteriors of
     fewer spectra.
@@ -84,6 +87,7 @@ class Posterior:
     embedding: Floats | None = None
     diagnostics: Mapping[str, Floats] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Source | None, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -136,6 +140,7 @@ class Posterior:
             best_fit=None if self.best_fit is None else self.best_fit.take(index),
             embedding=None if self.embedding is None else self.embedding[index],
             diagnostics={k: v[index] for k, v in self.diagnostics.items()},
+            sources=tuple(self.sources[i] for i in index) if self.sources else (),
         )
 
     def median(self) -> dict[str, Floats]:
@@ -205,6 +210,38 @@ class Posterior:
 
         return fit(self, index)
 
+    def plot_saliency(self, name: str = "redshift", index: int = 0) -> Figure:
+        """Which wavelengths mattered for the answer to one spectrum, over the spectrum, with the lines named.
+
+        GalfitMLError where the backend cannot explain itself, or the spectra are not at hand any more.
+        """
+        from galfit_ml.plots import saliency
+
+        return saliency(self, name, index)
+
+    def saliency(self, name: str = "redshift", index: int = 0) -> Saliency:
+        """The numbers of `plot_saliency`; about a second for backend "cnn".
+
+        Raises:
+            GalfitMLError: the backend cannot explain itself, or the spectra are not at hand any more.
+            ValueError: there is no such parameter.
+        """
+        row = self[int(index)]
+        source = row.sources[0] if row.sources else None
+        if source is None:
+            raise GalfitMLError(_no_source(row))
+        best = row.diagnostics.get("redshift_1", np.median(row["redshift"], axis=1))
+        return source.saliency(name, float(best[0]))
+
+    def plot_embedding(self, colour: str | Sequence[Any] | NDArray[Any] | None = None, method: str = "pca") -> Figure:
+        """The latent space in two dimensions, "pca" or "umap", coloured by a parameter's median, numbers or labels [n].
+
+        LatentError, a ValueError, where the backend has no latent space.
+        """
+        from galfit_ml.plots import embedding
+
+        return embedding(self, colour, method)
+
     @classmethod
     def failed(
         cls, parameters: ParameterSet, n_draws: int, ids: Sequence[str], reasons: Sequence[str], flags: int = 0
@@ -214,6 +251,17 @@ class Posterior:
         draws = np.full((n, n_draws, len(parameters)), np.nan)
         bits = np.full(n, int(Flag.FAILED) | flags, dtype=np.int64)
         return cls(parameters, draws, tuple(ids), bits, tuple(reasons))
+
+
+def _no_source(row: Posterior) -> str:
+    """Why a row cannot be explained, and what to do."""
+    if not row.ok[0]:
+        return f"{row.ids[0]} has no result to explain: {row.reasons[0] or 'the inference failed'}"
+    return (
+        f"What mattered for {row.ids[0]} cannot be told: backend {row.provenance.get('backend', 'that made it')} does "
+        "not explain itself, or the spectra are not at hand any more (a posterior read from a file has none; a call "
+        "with many spectra keeps none). Call estimate(spectrum, backend='cnn') with this spectrum again."
+    )
 
 
 def concatenate(pieces: Sequence[Posterior]) -> Posterior:
@@ -233,6 +281,7 @@ def concatenate(pieces: Sequence[Posterior]) -> Posterior:
         _join_embeddings(pieces),
         {k: np.concatenate([p.diagnostics.get(k, nan[id(p)]) for p in pieces]) for k in keys},
         _join_provenance(pieces),
+        tuple(s for p in pieces for s in p.sources or (None,) * len(p)) if any(p.sources for p in pieces) else (),
     )
 
 

@@ -34,6 +34,11 @@ def spectrum(seed: int = 0, wave: np.ndarray = WAVE, **changes: Any) -> Spectrum
     return Spectrum(**{**parts, **changes})
 
 
+def with_header(seed: int = 0, **header: Any) -> Spectrum:
+    """A spectrum with the header of a file."""
+    return spectrum(seed, meta={"header": fits.Header(header)})
+
+
 def only_arm(value: Any, **options: Any) -> ArmSpectra:
     return only_batch(value, **options).arms[0]
 

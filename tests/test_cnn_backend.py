@@ -35,7 +35,7 @@ def untrained(name: str = "sdss") -> Path:
     path = Path(FOLDER.name) / f"{name}.safetensors"
     torch.manual_seed(2)
     network = GalaxyNetwork(Layout.of(SDSS), SMALL)
-    save(path, Trained(network, name, {"recipe": {"seed": 2}, "validation": {"bins": 8.4}}))
+    save(path, Trained(network, (name,), {"recipe": {"seed": 2}, "validation": {"bins": 8.4}}))
     return path
 
 
@@ -59,7 +59,7 @@ def test_contract(check: Callable[[], object]) -> None:
 
 def test_weights_come_back_with_all_that_is_known_of_them() -> None:
     made = load(WEIGHTS)
-    assert made.instrument == "sdss"
+    assert made.instruments == ("sdss",)
     assert made.about["validation"] == {"bins": 8.4}
     assert (made.network.layout, made.network.architecture) == (Layout.of(SDSS), SMALL)
     torch.manual_seed(2)

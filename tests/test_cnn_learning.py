@@ -53,7 +53,7 @@ def learnt(seed: int, folder: Path, dropout: float = SMALL.dropout) -> Learnt:
         pool = Pool(folder / "pool", WHOLE, seed)
         pool.grow(2)
         stream = Stream(WHOLE, Layout.of(WHOLE), pool.load())
-    trainer = Trainer(WHOLE, replace(SMALL, dropout=dropout), Recipe(batch=32, rate=4e-3, seed=seed), stream)
+    trainer = Trainer((WHOLE.name,), replace(SMALL, dropout=dropout), Recipe(batch=32, rate=4e-3, seed=seed), stream)
     trainer.standardise(fixed_examples(stream, 2, 128, seed))
     trainer.schedule.warm_up = 20
     trainer.schedule.begin_descent(STEPS // 2, STEPS // 2)
@@ -61,7 +61,7 @@ def learnt(seed: int, folder: Path, dropout: float = SMALL.dropout) -> Learnt:
         for examples, _ in zip(trainer.examples(), range(STEPS), strict=False):
             trainer.learn(examples)
     path = folder / "weights.safetensors"
-    save(path, Trained(trainer.network.eval(), "sdss", {"seed": seed}))
+    save(path, Trained(trainer.network.eval(), ("sdss",), {"seed": seed}))
     return Learnt(CnnBackend(path))
 
 
@@ -114,7 +114,7 @@ def test_without_dropout_nothing_is_epistemic(tmp_path: Path, first: Learnt) -> 
     none = replace(network.architecture, dropout=0.0)
     same = GalaxyNetwork(network.layout, none)
     same.load_state_dict(network.state_dict())
-    save(tmp_path / "none", Trained(same.eval(), "sdss", {}))
+    save(tmp_path / "none", Trained(same.eval(), ("sdss",), {}))
     made = survey("sdss", 8, seed=97, exposure="45m", magnitude=(16.0, 17.0))
     told = Learnt(CnnBackend(tmp_path / "none")).posterior(made.batch)
     assert (spread(told, "epistemic") == 0).all()

@@ -17,6 +17,7 @@ from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.prior import MASS_RANGE
 from galfit_ml.simulate.threads import one_thread
+from galfit_ml_cnn import draws
 from galfit_ml_cnn import pool as pools
 from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.brightness import Brightness
@@ -136,7 +137,7 @@ def test_what_is_left_out_is_marked_as_bad(stream: Stream) -> None:
 
 
 def trainer(stream: Stream) -> Trainer:
-    made = Trainer(SDSS, SMALL, RECIPE, stream)
+    made = Trainer(("sdss",), SMALL, RECIPE, stream)
     made.standardise(fixed_examples(stream, 1, 64, 9))
     return made
 
@@ -242,7 +243,7 @@ def test_processes_take_the_mean_step_and_the_time_of_the_first(tmp_path: Path) 
 @pytest.mark.slow
 def test_a_small_network_learns_redshifts(stream: Stream) -> None:
     """Eight maps and 150 steps of sixteen spectra, all from 192 galaxies, which it then knows."""
-    made = Trainer(SDSS, SMALL, Recipe(batch=16, rate=5e-3), stream)
+    made = Trainer(("sdss",), SMALL, Recipe(batch=16, rate=5e-3), stream)
     held = fixed_examples(stream, 2, 64, 1)
     made.standardise(held)
     before = validate(made.network, held)
@@ -260,7 +261,7 @@ def drawn(
 ) -> Any:
     torch.manual_seed(0)
     made_of = replace(SMALL, dropout=dropout)
-    network = Trainer(SDSS, made_of, RECIPE, stream).network.eval()
+    network = Trainer(("sdss",), made_of, RECIPE, stream).network.eval()
     network.fast = False
     random = [Random.of(made_of, n_draws, np.random.default_rng([7, i])) for i in range(len(examples.inputs))]
     allowed = Allowed.of([prior or RedshiftPrior()] * len(random), network.layout)
@@ -337,7 +338,7 @@ def test_without_dropout_the_draws_know_no_network_error(stream: Stream) -> None
     for dropout, same in ((0.0, True), (0.4, False)):
         torch.manual_seed(0)
         made_of = replace(SMALL, dropout=dropout)
-        network = Trainer(SDSS, made_of, RECIPE, stream).network.eval()
+        network = Trainer(("sdss",), made_of, RECIPE, stream).network.eval()
         network.fast = False
         random = [Random.of(made_of, 16, np.random.default_rng([7, i])) for i in range(3)]
         other = [replace(one, maps=one.maps.flip(0), latent=one.latent.flip(0)) for one in random]
@@ -354,3 +355,27 @@ def test_the_best_window_is_found(stream: Stream) -> None:
     logits[0, 300:304] = 0.0
     logits[0, 900] = 0.5
     assert float(best_redshift(logits, layout)[0]) == pytest.approx(np.expm1(layout.bins[300:304].mean()), abs=1e-4)
+
+
+def test_few_shifts_are_summed_as_many_are_transformed(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Correlations at single shifts and by Fourier transforms make the same draws."""
+    examples = stream.batch(3, np.random.default_rng(5))
+    monkeypatch.setattr(draws, "HOPELESS", 1e9)
+    made = []
+    for few in (0, 10**6):
+        monkeypatch.setattr(draws, "FEW", few)
+        made.append(drawn(stream, examples, 0.2)[1])
+    torch.testing.assert_close(made[0].probability, made[1].probability, rtol=1e-3, atol=1e-7)
+    assert float((made[0].redshift != made[1].redshift).float().mean()) < 0.02
+
+
+def test_hopeless_redshifts_are_left_out_and_the_rest_keeps_its_proportions(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = stream.batch(3, np.random.default_rng(5))
+    layout = stream.layout
+    window = RedshiftPrior(float(np.expm1(layout.bins[400])), float(np.expm1(layout.bins[430])))
+    _, few = drawn(stream, examples, 0.2, prior=window)
+    monkeypatch.setattr(draws, "FEW", 0)
+    _, many = drawn(stream, examples, 0.2, prior=window)
+    torch.testing.assert_close(few.probability, many.probability, rtol=1e-3, atol=1e-7)

@@ -13,7 +13,7 @@ from astropy.table import QTable
 from specutils import Spectrum
 
 from galfit_ml import cli
-from galfit_ml.demo import FILES, example_path, run_demo
+from galfit_ml.demo import example_path, files_of, run_demo
 from galfit_ml.errors import OutputExistsError
 from galfit_ml.posterior import Posterior
 from galfit_ml.registry import registry
@@ -65,7 +65,7 @@ def test_the_demo_writes_what_can_be_read_again(tmp_path: Path) -> None:
     seen: list[int] = []
     posterior = run_demo(tmp_path / "new" / "demo", progress=lambda done, total, message: seen.append(done))
     folder = tmp_path / "new" / "demo"
-    assert sorted(p.name for p in folder.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(files_of(posterior))
     assert seen == [1]
     again = Posterior.load(folder / "posterior.fits")
     np.testing.assert_array_equal(again.draws, posterior.draws)

@@ -35,7 +35,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     exec(code, names)
     assert names["low"] < names["posterior"].median()["log_stellar_mass"][0] < names["high"]
     assert names["redshift"].shape == (1, names["posterior"].n_draws)
-    assert {path.name for path in tmp_path.iterdir()} == {"fit.png", "galaxy.fits"}
+    assert {path.name for path in tmp_path.iterdir()} == {"why.png", "galaxy.fits"}
     assert (type(names["posterior"]).load("galaxy.fits")["redshift"] == names["redshift"]).all()
 
 

@@ -20,7 +20,8 @@ from galfit_ml.errors import GalfitMLError, SpectrumError, UnknownNameError
 from galfit_ml.flags import Flag
 from galfit_ml.plots import FEATURES
 from galfit_ml.plots.corner_figure import _levels
-from galfit_ml.plots.fit_figure import _peak, _spread
+from galfit_ml.plots.fit_figure import _peak
+from galfit_ml.plots.line_marks import spread_apart
 from galfit_ml.posterior import BestFit, Posterior
 
 
@@ -206,7 +207,7 @@ def test_the_main_mode_is_found_where_the_median_falls_between_two() -> None:
 
 @given(arrays(float, st.integers(0, 25), elements=st.floats(0, 1)))
 def test_labels_keep_their_order_and_distance(centres: np.ndarray) -> None:
-    places = _spread(centres, 0.03, 0.0, 1.0)
+    places = spread_apart(centres, 0.03, 0.0, 1.0)
     order = np.argsort(centres, kind="stable")
     assert np.all(np.diff(np.sort(places)) >= 0.03 - 1e-9)
     if len(np.unique(centres)) == len(centres):
@@ -217,7 +218,7 @@ def test_labels_keep_their_order_and_distance(centres: np.ndarray) -> None:
 
 
 def test_labels_with_room_stay_where_they_are() -> None:
-    np.testing.assert_allclose(_spread(np.array([0.2, 0.5, 0.9]), 0.03, 0.0, 1.0), [0.2, 0.5, 0.9])
+    np.testing.assert_allclose(spread_apart(np.array([0.2, 0.5, 0.9]), 0.03, 0.0, 1.0), [0.2, 0.5, 0.9])
 
 
 def test_line_wavelengths_are_vacuum_and_in_order() -> None:

@@ -136,8 +136,11 @@ def test_ids_of_another_number_are_refused() -> None:
         read_spectra([spectrum(), spectrum()], ids=["a", "b", "c"])
 
 
+DUST = {"ebv", "dust_map", "coordinates"}
+
+
 def test_the_options_are_what_the_reader_takes() -> None:
-    assert {"format", "medium", "resolving_power", "ids", "rows"} == READER_OPTIONS
+    assert {"format", "medium", "resolving_power", "ids", "rows", *DUST} == READER_OPTIONS
     assert ReaderOptions() == ReaderOptions.of({})
 
 

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from galfit_ml import __version__
-from galfit_ml.cli import backends, data, demo, estimate, etc, instruments, simulate
+from galfit_ml.cli import backends, data, demo, estimate, etc, instruments, latent, simulate
 from galfit_ml.cli.console import tell
 from galfit_ml.commands import CommandInfo
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.registry import registry
 
-COMMANDS = (estimate, simulate, etc, instruments, backends, demo, data)
+COMMANDS = (estimate, simulate, etc, latent, instruments, backends, demo, data)
 
 EXAMPLES = """examples:
   galfit-ml demo                                            a real galaxy, from file to figures

@@ -22,7 +22,7 @@ def add_to(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Estimate the example, write its files, print its summary."""
-    from galfit_ml.demo import FILES, example_path, run_demo
+    from galfit_ml.demo import example_path, files_of, run_demo
     from galfit_ml.progress import shown_progress
     from galfit_ml.summary import describe
 
@@ -30,5 +30,5 @@ def run(chosen: argparse.Namespace) -> int:
     with shown_progress() as progress:
         posterior = run_demo(chosen.out, chosen.backend, progress)
     print(describe(posterior))
-    tell(f"wrote {', '.join(FILES)} in {chosen.out}{os.sep}")
+    tell(f"wrote {', '.join(files_of(posterior))} in {chosen.out}{os.sep}")
     return 0

@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   galfit-ml estimate spec-*.fits --out results.fits         posteriors of SDSS files
   galfit-ml estimate a.fits --redshift 0.5:1.2 --plots figures --out a.ecsv --out a.h5
   galfit-ml estimate mine.fits --instrument generic:1800 --medium air
+  galfit-ml estimate spec-*.fits --dust-map sfd --out r.h5  without the dust of the Milky Way; so does --ebv 0.03
   galfit-ml estimate mock.fits --rows 0:20                  spectra of `galfit-ml simulate`
 """
 
@@ -44,6 +45,8 @@ def add_to(commands: Any) -> None:
     add("--seed", type=int, help="the same seed gives the same draws (default: fresh ones)")
     add("--format", help="name of the specutils loader (default: recognised from the file)")
     add("--medium", choices=("air", "vacuum"), help="what the wavelengths are in, where the file does not say it")
+    add("--ebv", type=float, metavar="MAG", help="E(B-V) of the Milky Way, taken out of all spectra (default: nothing)")
+    add("--dust-map", choices=("sfd",), help="take out what this map has at the coordinates in the headers")
     add("--out", type=Path, action="append", default=[], metavar="FILE", help=".ecsv, .fits or .h5; may be repeated")
     add("--plots", type=Path, metavar="DIR", help="folder for a fit and a corner figure of each spectrum")
     add("--overwrite", action="store_true", help="replace output that is there")
@@ -87,7 +90,7 @@ def _chunks(chosen: argparse.Namespace) -> Iterator[Posterior]:
     from galfit_ml.reading import READER_OPTIONS
 
     options = dict(chosen.option)
-    given = {"format": chosen.format, "medium": chosen.medium, "rows": chosen.rows}
+    given = {name: getattr(chosen, name) for name in ("format", "medium", "rows", "ebv", "dust_map")}
     reading = {k: options.pop(k) for k in list(options) if k in READER_OPTIONS}
     reading.update({k: v for k, v in given.items() if v is not None})
     estimator = _estimator(chosen.backend, options)

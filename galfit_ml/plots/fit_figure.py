@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from galfit_ml.errors import GalfitMLError, SpectrumError
 from galfit_ml.plots.canvas import (
-    ABSORPTION,
     BAND,
     DATA,
-    EMISSION,
     FAINT,
     MASKED,
     MODEL,
@@ -25,7 +23,7 @@ from galfit_ml.plots.canvas import (
     shortened,
     value_with_errors,
 )
-from galfit_ml.plots.features import FEATURES
+from galfit_ml.plots.line_marks import mark_features
 from galfit_ml.summary import flag_names
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ def _fit_figure(row: Posterior, shown: _Shown) -> Figure:
     _draw_spectrum(top, shown, relative="RELATIVE_FLUX" in flag_names(row.flags[0]))
     _draw_residuals(bottom, shown)
     redshift = _peak(row["redshift"][0]) if "redshift" in row.parameters else 0.0
-    _mark_features(top, redshift)
+    mark_features(top, redshift)
     _rest_frame_axis(top, redshift)
     _fit_title(figure, row)
     figure.legend(
@@ -201,55 +199,6 @@ def _peak(draws: Floats) -> float:
     half = max(len(ordered) // 2, 1)
     start = int(np.argmin(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]))
     return float(np.median(ordered[start : start + half]))
-
-
-def _mark_features(axes: Axes, redshift: float) -> None:
-    low, high = axes.get_xlim()
-    for emission, colour, base, tip in ((True, EMISSION, 0.985, "top"), (False, ABSORPTION, 0.02, "bottom")):
-        present = [f for f in FEATURES if f.emission == emission]
-        inside = [f for f in present if low < np.mean(f.wavelengths) * (1 + redshift) < high]
-        centres = np.array([np.mean(f.wavelengths) * (1 + redshift) for f in inside])
-        places = _spread(centres, 0.017 * (high - low), low, high)
-        for feature, place in zip(inside, places, strict=True):
-            waves = np.array(feature.wavelengths) * (1 + redshift)
-            _mark(axes, feature.label, waves, float(place), (colour, base, tip))
-
-
-def _mark(axes: Axes, label: str, waves: Floats, place: float, style: tuple[str, float, str]) -> None:
-    """One label at `place`, joined to a tick at each wavelength: emission at the top, absorption at the bottom."""
-    from matplotlib.patheffects import withStroke
-
-    colour, base, tip = style
-    frame = axes.get_xaxis_transform()
-    near, far = (0.835, 0.805) if tip == "top" else (0.155, 0.185)
-    halo = withStroke(linewidth=2.0, foreground="white")
-    text: dict[str, Any] = {
-        "path_effects": [halo],
-        "rotation": 90,
-        "ha": "center",
-        "va": tip,
-        "fontsize": 8,
-        "color": colour,
-    }
-    axes.text(place, base, label, transform=frame, **text)
-    for wave in waves:
-        axes.plot([place, wave], [near, far], transform=frame, color=colour, linewidth=0.6)
-        reach = [far, 0.03] if tip == "top" else [far, 0.97]
-        axes.plot([wave, wave], reach, transform=frame, color=colour, linewidth=0.5, alpha=0.28, zorder=0.5)
-
-
-def _spread(centres: Floats, gap: float, low: float, high: float) -> Floats:
-    """Positions nearest to `centres` (least squares) that lie at least `gap` apart, in the order of the centres."""
-    from scipy.optimize import isotonic_regression
-
-    if not len(centres):
-        return centres
-    order = np.argsort(centres)
-    steps = gap * np.arange(len(centres))
-    apart = isotonic_regression(centres[order] - steps).x
-    places = np.empty_like(centres)
-    places[order] = np.clip(apart, low + gap / 2, high - gap / 2 - steps[-1]) + steps
-    return places
 
 
 def _rest_frame_axis(axes: Axes, redshift: float) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galfit_ml.features import FEATURES, Feature
 from galfit_ml.plots.canvas import DATA, FAINT, new_figure, own_style, plain_text
-from galfit_ml.plots.features import FEATURES, Feature
 from galfit_ml.plots.instrument_figure import FLUX_UNIT, arm_colour
 from galfit_ml.spectra import ArmSpectra, SpectrumBatch
 

@@ -13,7 +13,8 @@ What a spectrum says of itself is found in its `meta`:
                         a Quantity
 `meta["resolution"]`    resolving power R = wavelength / FWHM: number, [n_pix] or the flux's shape
 `meta["id"]`            name of the row (`"name"` and `"label"` are understood too)
-`meta["header"]`        header of the survey: tells SDSS from BOSS, names the row, says `AWAV` where in air
+`meta["header"]`        header of the survey: tells SDSS from BOSS, names the row, says `AWAV` where in air,
+                        `SPECSYS` where not corrected for the motion of the Earth, and the coordinates for a dust map
 ======================  ===========================================================================================
 """
 

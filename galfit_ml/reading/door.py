@@ -14,6 +14,7 @@ from galfit_ml.instruments import Instrument
 from galfit_ml.reading.convert import to_batch
 from galfit_ml.reading.grouping import group
 from galfit_ml.reading.recognise import InstrumentChoice
+from galfit_ml.reading.reddening import Reddening
 from galfit_ml.reading.result import Failure, Group, ReaderOptions, Reading
 from galfit_ml.reading.sources import Source, sources_of
 from galfit_ml.registry import registry
@@ -26,15 +27,18 @@ def read_spectra(spectrum: Any, *, instrument: str | Instrument | None = None, *
     Args:
         spectrum: spectra or paths.
         instrument: name, `Instrument`, "generic:R", or None to recognise it for each spectrum.
-        **options: `format`, `medium`, `resolving_power`, `ids`; see `ReaderOptions`.
+        **options: `format`, `medium`, `resolving_power`, `ids`, `rows`, `ebv`, `dust_map`, `coordinates`; see
+            `ReaderOptions`.
 
     Returns:
         Batches grouped by instrument and wavelength grid, and a reason for each spectrum that cannot be used.
 
     Raises:
         UnknownNameError: no such instrument, option, file format or medium.
-        SpectrumError: an object that is not understood as a spectrum, an empty list, ids of another number.
+        SpectrumError: an object that is not understood as a spectrum, an empty list; ids, E(B-V) or coordinates of
+            another number than the spectra; a dust map without coordinates.
         FileFormatError: the only file given cannot be read.
+        GalfitMLError: a dust map that is not installed.
     """
     chosen = ReaderOptions.of(options)
     if isinstance(spectrum, SpectrumBatch):
@@ -42,29 +46,30 @@ def read_spectra(spectrum: Any, *, instrument: str | Instrument | None = None, *
     choice = InstrumentChoice.of(instrument, chosen.resolving_power, registry().instruments())
     sources = sources_of(spectrum, chosen)
     names = _names(sources.items, chosen.ids)
+    reddening = Reddening.of(sources.items, chosen)
     pieces: list[tuple[NDArray[np.intp], SpectrumBatch]] = []
     failures: dict[int, Failure] = {}
     done = 0
     for source in sources.items:
-        batch, reasons = _converted(source, choice, chosen)
         positions = np.arange(done, done + source.n)
+        batch, reasons = _converted(source, choice, chosen, reddening and reddening.take(positions))
         failures.update({int(p): Failure(names[p], why) for p, why in zip(positions, reasons, strict=True) if why})
         if batch is not None:
             named = replace(batch, ids=tuple(names[p] for p in positions))
             good = np.flatnonzero(batch.usable)
             pieces.append((positions[good], named if len(good) == len(named) else named.take(good)))
         done += source.n
-    return Reading(done, sources.single, group(pieces), failures)
+    return Reading(done, sources.single, group(pieces), failures, reddening.origin if reddening else "")
 
 
 def _converted(
-    source: Source, choice: InstrumentChoice, options: ReaderOptions
+    source: Source, choice: InstrumentChoice, options: ReaderOptions, reddening: Reddening | None
 ) -> tuple[SpectrumBatch | None, Sequence[str]]:
     """The batch of a source, None without a usable row; and for each of its rows why it is not usable, or ""."""
     if source.reason:
         return None, [source.reason]
     try:
-        batch = to_batch(source, choice, options)
+        batch = to_batch(source, choice, options, reddening)
     except SpectrumError as error:
         return None, [str(error)] * source.n
     return (batch if batch.usable.any() else None), batch.reasons

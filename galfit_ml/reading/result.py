@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.errors import SpectrumError, unknown_name
+from galfit_ml.reading.ebv import check_dust_map, checked_ebv
 from galfit_ml.spectra import SpectrumBatch
 
 MEDIA = ("air", "vacuum")
@@ -25,6 +27,9 @@ class ReaderOptions:
         resolving_power: R = wavelength / FWHM of the spectra; it goes before any line-spread function found elsewhere.
         ids: names of the spectra, one each; None takes them from file or header.
         rows: (first, end) of the spectra to take from a file of mock spectra; None for all.
+        ebv: E(B-V) of the Milky Way, mag, one number or one for each spectrum, that is taken out of the spectra.
+        dust_map: where E(B-V) comes from instead: a callable SkyCoord [n] -> [n] mag, or "sfd".
+        coordinates: astropy SkyCoord of all spectra or of each, where to ask it; None takes them from the header.
     """
 
     format: str | None = None
@@ -32,6 +37,9 @@ class ReaderOptions:
     resolving_power: float | None = None
     ids: tuple[str, ...] | None = None
     rows: tuple[int, int] | None = None
+    ebv: float | tuple[float, ...] | None = None
+    dust_map: Any = None
+    coordinates: Any = field(default=None, compare=False)  # compared with None, a SkyCoord would answer with an array
 
     def __post_init__(self) -> None:
         if self.medium is not None and self.medium not in MEDIA:
@@ -46,6 +54,9 @@ class ReaderOptions:
             object.__setattr__(self, "ids", tuple(map(str, names)))
         if self.rows is not None:
             object.__setattr__(self, "rows", _range_of(self.rows))
+        if self.ebv is not None:
+            object.__setattr__(self, "ebv", checked_ebv(self.ebv))
+        check_dust_map(self.dust_map, self.coordinates, self.ebv)
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> ReaderOptions:
@@ -100,12 +111,14 @@ class Reading:
         single: True where the user handed in one spectrum rather than a collection that may hold one.
         groups: the spectra that can be used.
         failures: position -> why not. Every position 0..n-1 is once in the groups or here.
+        extinction: what extinction of the Milky Way was taken out, in words; "" where none was.
     """
 
     n: int
     single: bool
     groups: tuple[Group, ...]
     failures: Mapping[int, Failure]
+    extinction: str = ""
 
     def __post_init__(self) -> None:
         positions = sorted([*self.failures, *(int(p) for g in self.groups for p in g.positions)])

@@ -19,12 +19,14 @@ from galfit_ml.errors import FileFormatError, GalfitMLError
 from galfit_ml.parameters import GALAXY, ParameterSet
 from galfit_ml.posterior import Posterior, concatenate
 from galfit_ml.prepare import Preparation, Prepared, prepare, random_stream
+from galfit_ml.saliency import Saliency
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.draws import Drawn, Question, draw
 from galfit_ml_cnn.inputs import Inputs, look
+from galfit_ml_cnn.occlusion import Asked, best_redshift, check_name, gather, occlude
 from galfit_ml_cnn.points import point
 from galfit_ml_cnn.quality import Answer, judge
 from galfit_ml_cnn.randomness import Random
@@ -88,9 +90,10 @@ class CnnBackend:
         if path not in self._loaded:
             self._loaded[path] = load(path)
         trained = self._loaded[path]
-        if trained.instrument != instrument:
+        if instrument not in trained.instruments:
             raise FileFormatError(
-                f"The weights in '{path}' read spectra of '{trained.instrument}', and these are of '{instrument}'. "
+                f"The weights in '{path}' read spectra of {_quoted(trained.instruments)}, and these are of "
+                f"'{instrument}'. "
                 f"Train others with: galfit-ml train {instrument} --out run/"
             )
         return trained
@@ -117,6 +120,28 @@ class CnnBackend:
                 if request.progress is not None:
                     request.progress(done, len(batch), batch.ids[done - 1])
         return concatenate(rows)
+
+    def saliency(self, batch: SpectrumBatch, name: str = "redshift", redshift: Any = None) -> Saliency:
+        """How much each stretch of n spectra mattered for a parameter, by occlusion: about 1.5 s a spectrum and core.
+
+        Args:
+            batch: n spectra.
+            name: "redshift" or a property.
+            redshift: [n] at which properties are read and whose solution counts; None for the most probable.
+
+        Raises:
+            ValueError: an unknown parameter.
+            FileFormatError: there are no weights for the instrument.
+        """
+        check_name(name)
+        network = self.trained_for(batch.instrument.name).network
+        seen = prepare(batch, Preparation(network.layout.grid))
+        flux, ivar = (torch.as_tensor(x).float() for x in (seen.flux, seen.ivar))
+        with one_thread(), torch.no_grad(), ThreadPoolExecutor(self.threads, initializer=_alone) as pool:
+            at = best_redshift(network, flux, ivar) if redshift is None else np.asarray(redshift, dtype=np.float64)
+            questions = [Asked(name, float(z)) for z in at]
+            importance = list(pool.map(lambda *of: occlude(network, *of), flux, ivar, questions))
+        return gather(network, name, at, (seen.flux, seen.ivar), np.stack(importance))
 
     def _rows(
         self, trained: Trained, batch: SpectrumBatch, seen: Prepared, request: Request, numbers: NDArray[np.int64]
@@ -156,6 +181,7 @@ class CnnBackend:
             drawn.probability.double().numpy(),
             draws,
             embedding,
+            drawn.summary.double().numpy(),
             allowed=allowed & ~fixed[:, None],
             calibrated=free & self.calibrated & (not self.point),
             masks=0 if self.point else 1 if trained.network.architecture.dropout == 0 else 2,
@@ -169,7 +195,7 @@ class CnnBackend:
             ("",) * len(batch),
             embedding=embedding,
             diagnostics=quality.diagnostics,
-            provenance={"weights": str(self.weights or f"shipped for {trained.instrument}")},
+            provenance={"weights": str(self.weights or f"shipped for {'+'.join(trained.instruments)}")},
         )
 
     def _drawn(self, trained: Trained, inputs: Inputs, seen: Prepared, request: Request) -> Drawn:
@@ -204,6 +230,10 @@ class CnnBackend:
             out[rows] = maps.moved(draws[rows], GALAXY, seen.snr[rows])
         out[:, :, 0] = np.clip(out[:, :, 0], low, high)
         return out
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
 
 
 def _alone() -> None:

@@ -25,12 +25,17 @@ from galfit_ml.parameters import GALAXY
 from galfit_ml.posterior import Posterior
 from galfit_ml.prepare import Preparation, prepare
 from galfit_ml.redshift_prior import RedshiftPrior, RedshiftPriors
-from galfit_ml.simulate.surveys import ChunkMaker, MockSurvey, make_settings
+from galfit_ml.simulate.cosmology import Cosmology
+from galfit_ml.simulate.surveys import MockSurvey
+from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.backend import CnnBackend
 from galfit_ml_cnn.calibrated import Calibrated, Cloud
+from galfit_ml_cnn.detector import Detector, signs_of
 from galfit_ml_cnn.inputs import look
 from galfit_ml_cnn.memory import keep_memory
+from galfit_ml_cnn.mocks import STRANGERS, Alterations, Mocks, maker_of
 from galfit_ml_cnn.network import truth_in_bins
+from galfit_ml_cnn.points import point
 from galfit_ml_cnn.solutions import WINDOW
 from galfit_ml_cnn.train import tell
 from galfit_ml_cnn.weights import Trained, load, save
@@ -46,32 +51,6 @@ N_DRAWS = 200
 FEWEST_MOCKS = 2000
 
 
-@dataclass(frozen=True)
-class Mocks:
-    """Mocks to learn from: instrument, number of spectra and seed."""
-
-    instrument: str
-    n: int
-    seed: int
-
-    @property
-    def n_chunks(self) -> int:
-        """Chunks they come in."""
-        return self._settings().n_chunks
-
-    def _settings(self) -> Any:
-        return make_settings(self.instrument, self.n, "training", self.seed, tier=2)
-
-    def maker(self) -> ChunkMaker:
-        """Makes each chunk."""
-        return ChunkMaker(self._settings())
-
-
-@lru_cache(maxsize=2)
-def _maker(mocks: Mocks) -> ChunkMaker:
-    return mocks.maker()
-
-
 @lru_cache(maxsize=4)
 def _backend(weights: Path) -> CnnBackend:
     torch.set_num_threads(1)
@@ -82,7 +61,7 @@ def _backend(weights: Path) -> CnnBackend:
 def surprise(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
     """Of one chunk: "nll" [n, n_temperatures] of the true redshift bin without dropout, and "snr" [n]."""
     network = _backend(weights).trained_for(mocks.instrument).network
-    made = _maker(mocks)(number)
+    made = maker_of(mocks)(number)
     seen = prepare(made.batch, Preparation(network.layout.grid))
     inputs = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), network.layout.pool)
     with torch.no_grad():
@@ -96,7 +75,7 @@ def surprise(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
 
 def answers(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
     """Of one chunk: places of the truth of each parameter, stated probability, whether it was right, embedding, S/N."""
-    made = _maker(mocks)(number)
+    made = maker_of(mocks)(number)
     request = Request(N_DRAWS, mocks.seed + number, RedshiftPriors.free(len(made)))
     posterior = _backend(weights).infer(made.batch, request)
     ok = posterior.ok
@@ -112,12 +91,32 @@ def answers(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
 
 def answers_at_truth(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
     """Of one chunk, the true redshifts given: places of the truth of each property, S/N."""
-    made = _maker(mocks)(number)
+    made = maker_of(mocks)(number)
     priors = RedshiftPriors(tuple(RedshiftPrior(z, z) for z in np.asarray(made.truth["redshift"], dtype=np.float64)))
     posterior = _backend(weights).infer(made.batch, Request(N_DRAWS, mocks.seed + number, priors))
     out = _places(posterior, made)
     del out["redshift"]
     return {**out, "snr": posterior.diagnostics["signal_to_noise"][posterior.ok]}
+
+
+def signs(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
+    """Of one chunk with strangers: signs for the detector, and whether each is a galaxy."""
+    trained = _backend(weights).trained_for(mocks.instrument)
+    maker = maker_of(mocks)
+    made = maker(number)
+    seen = prepare(made.batch, Preparation(trained.network.layout.grid))
+    inputs = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), trained.network.layout.pool)
+    free = Allowed.of(RedshiftPriors.free(len(made)), trained.network.layout)
+    temperature = np.ones(len(made)) if trained.calibrated is None else trained.calibrated.temperature_at(seen.snr)
+    found = point(trained.network, inputs, free, torch.as_tensor(temperature).float(), Cosmology.default())
+    embedding, summary, probability = (x.double().numpy() for x in (found.embedding, found.summary, found.probability))
+    assert isinstance(maker.alteration, Alterations)
+    galaxy = ~maker.alteration.strange & ~np.isin(np.asarray(made.truth["class"]), list(STRANGERS))
+    return {
+        "signs": signs_of(embedding, summary, probability, seen.snr),
+        "galaxy": galaxy.astype(np.float64),
+        "snr": seen.snr,
+    }
 
 
 def _places(posterior: Posterior, made: MockSurvey) -> dict[str, Floats]:
@@ -147,16 +146,16 @@ class Worker:
     processes: int
     report: Report
 
-    def run(self, what: Callable[[Path, Mocks, int], dict[str, Floats]], mocks: Mocks) -> dict[str, Floats]:
+    def run(self, what: Callable[[Path, Mocks, int], dict[str, Floats]], mocks: list[Mocks]) -> dict[str, Floats]:
         """Results of all chunks, one after the other."""
         parts = []
         for part in self._parts(what, mocks):
             parts.append(part)
-            self.report(sum(len(one["snr"]) for one in parts), mocks.n, what.__name__)
+            self.report(sum(len(one["snr"]) for one in parts), sum(one.n for one in mocks), what.__name__)
         return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
-    def _parts(self, what: Callable[..., dict[str, Floats]], mocks: Mocks) -> Iterator[dict[str, Floats]]:
-        jobs = [(what, self.weights, mocks, number) for number in range(mocks.n_chunks)]
+    def _parts(self, what: Callable[..., dict[str, Floats]], mocks: list[Mocks]) -> Iterator[dict[str, Floats]]:
+        jobs = [(what, self.weights, one, number) for one in mocks for number in range(one.n_chunks)]
         if self.processes == 1:
             yield from map(_call, jobs)
             return
@@ -168,6 +167,13 @@ def _call(job: tuple[Any, ...]) -> dict[str, Floats]:
     return dict(job[0](*job[1:]))
 
 
+def mocks_for(trained: Trained, n: int, seed: int, *, strangers: bool = False) -> list[Mocks]:
+    """About n mocks, as many of each instrument, with the errors of the model that training had."""
+    mismatch = float(trained.about.get("recipe", {}).get("mismatch", 0.0))
+    each = -(-n // len(trained.instruments))
+    return [Mocks(name, each, seed + 100 * i, mismatch, strangers) for i, name in enumerate(trained.instruments)]
+
+
 def learn_temperature(found: dict[str, Floats]) -> Floats:
     """[n_nodes] temperature with the least surprise at each signal-to-noise."""
     weight = node_weights(found["snr"])
@@ -176,10 +182,16 @@ def learn_temperature(found: dict[str, Floats]) -> Floats:
     return filled(best, weight)
 
 
-def learn_known(worker: Worker, mocks: Mocks) -> Calibration:
+def learn_known(worker: Worker, mocks: list[Mocks]) -> Calibration:
     """Maps of the properties where the redshift is known."""
     found = worker.run(answers_at_truth, mocks)
     return Calibration({name: LevelMap.fit(found[name], found["snr"]) for name in GALAXY.names if name in found})
+
+
+def learn_detector(worker: Worker, mocks: list[Mocks]) -> Detector:
+    """What tells galaxies from everything else."""
+    found = worker.run(signs, mocks)
+    return Detector.fit(found["signs"], found["galaxy"] > 0.5, found["snr"])
 
 
 def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int = SEED) -> Trained:
@@ -193,7 +205,7 @@ def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int =
     _backend.cache_clear()
     trained = load(weights)
     worker = Worker(weights, processes, report)
-    temperature = learn_temperature(worker.run(surprise, Mocks(trained.instrument, n // 2, seed)))
+    temperature = learn_temperature(worker.run(surprise, mocks_for(trained, n // 2, seed)))
     none = Calibration({})
     size = trained.network.architecture.n_embedding
     plain = Calibrated(temperature, none, none, Reliability(*np.eye(2)), Cloud(np.zeros(size), np.eye(size), 1e9))
@@ -201,8 +213,9 @@ def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int =
     try:
         save(begun, replace(trained, calibrated=plain))
         second = Worker(begun, processes, report)
-        found = second.run(answers, Mocks(trained.instrument, n, seed + 1))
-        known = learn_known(second, Mocks(trained.instrument, n // 2, seed + 2))
+        found = second.run(answers, mocks_for(trained, n, seed + 1))
+        known = learn_known(second, mocks_for(trained, n // 2, seed + 2))
+        detector = learn_detector(second, mocks_for(trained, n, seed + 3, strangers=True))
     finally:
         begun.unlink(missing_ok=True)
     calibrated = replace(
@@ -211,6 +224,7 @@ def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int =
         known=known,
         reliability=Reliability.fit(found["stated"], found["right"] > 0.5),
         cloud=Cloud.fit(found["embedding"]),
+        detector=detector,
     )
     about = {**trained.about, "calibration": {"spectra": n, "seed": seed, "draws": N_DRAWS}}
     done = replace(trained, calibrated=calibrated, about=about)

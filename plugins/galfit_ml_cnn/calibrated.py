@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.calibration import Calibration, Reliability, along_nodes
+from galfit_ml_cnn.detector import Detector
 
 Floats = NDArray[np.float64]
 
@@ -57,6 +58,7 @@ class Calibrated:
         known: the same for the properties where the redshift is known.
         reliability: stated probability of the best redshift to how often it is right.
         cloud: embeddings of simulations.
+        detector: of what is no galaxy; None in older files.
     """
 
     temperature: Floats
@@ -64,6 +66,7 @@ class Calibrated:
     known: Calibration
     reliability: Reliability
     cloud: Cloud
+    detector: Detector | None = None
 
     def temperature_at(self, snr: Floats) -> Floats:
         """[n] temperature at measured signal-to-noise [n]."""
@@ -78,16 +81,17 @@ class Calibrated:
             "mean": self.cloud.mean,
             "whitening": self.cloud.whitening,
             "limit": np.array([self.cloud.limit]),
-            **{f"map.{name}": array for name, array in self.calibration.arrays().items()},
-            **{f"known.{name}": array for name, array in self.known.arrays().items()},
+            **_named("map.", self.calibration.arrays()),
+            **_named("known.", self.known.arrays()),
+            **({} if self.detector is None else _named("detector.", self.detector.arrays())),
         }
 
     @classmethod
     def of(cls, arrays: Mapping[str, Floats]) -> Calibrated:
         """The inverse of `arrays`; KeyError where one is missing."""
-        maps, known = (
+        maps, known, detector = (
             {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
-            for kind in ("map.", "known.")
+            for kind in ("map.", "known.", "detector.")
         )
         return cls(
             arrays["temperature"],
@@ -95,4 +99,9 @@ class Calibrated:
             Calibration.of(known),
             Reliability(arrays["stated"], arrays["right"]),
             Cloud(arrays["mean"], arrays["whitening"], float(arrays["limit"][0])),
+            Detector.of(detector) if detector else None,
         )
+
+
+def _named(prefix: str, arrays: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {prefix + name: array for name, array in arrays.items()}

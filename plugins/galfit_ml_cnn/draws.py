@@ -18,6 +18,7 @@ from torch import Tensor
 
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml_cnn.allowed import Allowed
+from galfit_ml_cnn.correlation import Spectra
 from galfit_ml_cnn.inputs import Inputs
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import GalaxyNetwork
@@ -30,6 +31,13 @@ N_READINGS, N_SPREAD = 4, 8
 REACH = 1.5
 """Feature pixels on either side that a reading stands for."""
 
+NEAR = 4
+"""Bins from a reading within which a draw needs no other: training reads the rest frame as far off (`JITTER`)."""
+
+HOPELESS, FEW = 30.0, 8
+"""Redshifts so many nats below the best one are left out, where no more than `FEW` whole shifts remain without them:
+masks cannot make up for that, and correlations at a few shifts are sums, not transforms."""
+
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
@@ -40,12 +48,14 @@ class Drawn:
         properties: name -> [n, n_draws].
         probability: [n, n_bins] of each redshift bin, mean over the draws' masks.
         embedding: [n, n_embedding] at the most probable redshift, without dropout.
+        summary: [n, n_summary] means over the spectrum.
     """
 
     redshift: Tensor
     properties: dict[str, Tensor]
     probability: Tensor
     embedding: Tensor
+    summary: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +78,9 @@ def draw(network: GalaxyNetwork, inputs: Inputs, question: Question, cosmology: 
     """Draws of n spectra by a network in evaluation mode; `cosmology` is the one of the simulations."""
     maps, rest, summary = network.features(inputs)
     preference = network.head.preference(summary)
-    spectra = network.head.spectra()
-    rows = [_bins(network, spectra.masked, (maps[i], preference[i]), question, i) for i in range(len(inputs))]
+    plain = network.head.logits(network.head.sums(maps), preference)
+    library = Library(network.head.templates, Lazy(network.head.spectra))
+    rows = [_bins(network, library, (maps[i], preference[i], plain[i]), question, i) for i in range(len(inputs))]
     bins, probability = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
     readings, which = _readings(bins, probability, int(REACH * network.layout.phases))
     embedding = _embeddings(network, rest, summary, readings, which)
@@ -82,26 +93,76 @@ def draw(network: GalaxyNetwork, inputs: Inputs, question: Question, cosmology: 
     redshift = _redshift(network.layout, bins, offset, question.allowed)
     setting = Setting(redshift, inputs.log_scale[:, None].expand_as(redshift))
     properties = decode(encoded.unflatten(0, tuple(offset.shape)), setting, cosmology)
-    return Drawn(redshift, properties, probability, embedding[:, 0])
+    return Drawn(redshift, properties, probability, embedding[:, 0], summary)
+
+
+class Lazy:
+    """A value made when it is first asked for."""
+
+    def __init__(self, make: Callable[[], Spectra]) -> None:
+        self._make = make
+
+    def __call__(self) -> Spectra:
+        """The value."""
+        if not hasattr(self, "_made"):
+            self._made = self._make()
+        return self._made
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """The redshift head's templates, joined and, when they are wanted, transformed."""
+
+    templates: Tensor
+    spectra: Lazy
 
 
 def _bins(
-    network: GalaxyNetwork, masked: Callable[..., Tensor], seen: tuple[Tensor, Tensor], question: Question, row: int
+    network: GalaxyNetwork, library: Library, seen: tuple[Tensor, Tensor, Tensor], question: Question, row: int
 ) -> tuple[Tensor, Tensor]:
     """Redshift bins [n_draws] of one spectrum, and the mean probability of each bin [n_bins]."""
     random = question.random[row]
     factors, which = random.distinct_maps(network.architecture.dropout)
-    maps, preference = seen
-    logits = network.head.logits(masked(maps, factors).flip(-1), preference[None])
-    logits = logits / question.temperature[row] + question.allowed.log_weight[row]
+    maps, preference, plain = seen
+    temperature, weight = question.temperature[row], question.allowed.log_weight[row]
+    kept = _worth_it(plain / temperature + weight, network.layout)
+    if kept is None:
+        sums = library.spectra().masked(maps, factors).flip(-1)
+        first = 0
+    else:
+        first = int(kept[0])
+        sums = network.head.masked_at(maps, factors, kept, library.templates)
+        preference = preference[:, first : first + sums.shape[2]]
+    here = slice(first * network.layout.phases, (first + sums.shape[2]) * network.layout.phases)
+    logits = network.head.logits(sums, preference[None]) / temperature + weight[here]
     share = torch.softmax(logits, dim=1)
     cumulative = share.cumsum(dim=1)
     own = random.bins * cumulative[which, -1]
-    bins = torch.empty(len(random), dtype=torch.long)
-    for mask in range(len(factors)):
-        bins[which == mask] = torch.searchsorted(cumulative[mask], own[which == mask])
-    weight = torch.bincount(which, minlength=len(factors)).to(share.dtype) / len(random)
-    return bins.clamp(max=logits.shape[1] - 1), weight @ share
+    bins = _places(cumulative, which, own)
+    weights = torch.bincount(which, minlength=len(factors)).to(share.dtype) / len(random)
+    probability = plain.new_zeros(network.layout.n_bins)
+    probability[here] = weights @ share
+    return bins.clamp(max=logits.shape[1] - 1) + here.start, probability
+
+
+def _places(cumulative: Tensor, which: Tensor, own: Tensor) -> Tensor:
+    """[n_draws] first bin of row `which` of `cumulative` [m, n_bins] that reaches `own`."""
+    if cumulative.shape[1] < 1000:
+        return torch.searchsorted(cumulative[which], own[:, None])[:, 0]
+    bins = torch.empty(len(own), dtype=torch.long)
+    for mask, row in enumerate(cumulative):
+        bins[which == mask] = torch.searchsorted(row, own[which == mask])
+    return bins
+
+
+def _worth_it(logits: Tensor, layout: Layout) -> Tensor | None:
+    """Whole shifts, in succession, outside which nothing is likely; None where there are more than `FEW`.
+
+    One more on either side is kept: logits between whole shifts are interpolated.
+    """
+    likely = (logits.view(-1, layout.phases).amax(dim=1) > logits.max() - HOPELESS).nonzero()[:, 0]
+    first, last = max(int(likely[0]) - 1, 0), min(int(likely[-1]) + 1, layout.n_shifts - 1)
+    return torch.arange(first, last + 1) if last - first < FEW else None
 
 
 def _readings(bins: Tensor, probability: Tensor, reach: int) -> tuple[Tensor, Tensor]:
@@ -117,10 +178,15 @@ def _readings(bins: Tensor, probability: Tensor, reach: int) -> tuple[Tensor, Te
         left = torch.where((index - best).abs() <= reach, -1.0, left)
     away = (bins[..., None] - torch.cat(found, dim=1)[:, None]).abs().amin(dim=2)
     for _ in range(N_SPREAD):
-        found.append(torch.gather(bins, 1, away.argmax(dim=1, keepdim=True)))
+        farthest = away.argmax(dim=1, keepdim=True)
+        lonely = torch.gather(away, 1, farthest) > NEAR
+        found.append(torch.where(lonely, torch.gather(bins, 1, farthest), found[0]))
         away = torch.minimum(away, (bins - found[-1]).abs())
     readings = torch.cat(found, dim=1)
-    return readings, (bins[..., None] - readings[:, None]).abs().argmin(dim=2)
+    distance = (bins[..., None] - readings[:, None]).abs()
+    # The best reading serves all that are near it, the others those that are nearest.
+    distance[..., 0] = torch.where(distance[..., 0] <= NEAR, -1, distance[..., 0])
+    return readings, distance.argmin(dim=2)
 
 
 def _embeddings(network: GalaxyNetwork, rest: Tensor, summary: Tensor, readings: Tensor, which: Tensor) -> Tensor:

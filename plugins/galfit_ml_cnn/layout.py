@@ -37,12 +37,14 @@ class Layout:
     phases: int = 8
 
     @classmethod
-    def of(cls, instrument: Instrument, step_kms: float = 40.0, pool: int = 6, phases: int = 8) -> Layout:
-        """The grids that hold all arms of an instrument and its redshifts."""
-        edges = [arm.grid.edges for arm in instrument.arms]
+    def of(cls, *instruments: Instrument, step_kms: float = 40.0, pool: int = 6, phases: int = 8) -> Layout:
+        """The grids that hold all arms of the instruments and their redshifts."""
+        edges = [arm.grid.edges for instrument in instruments for arm in instrument.arms]
         low, high = min(e[0] for e in edges), max(e[-1] for e in edges)
         n_features = int(np.ceil(np.log(high / low) / (pool * step_kms / SPEED_OF_LIGHT_KMS)))
-        return cls(float(low), n_features * pool, instrument.redshift_range, step_kms, pool, phases)
+        ranges = np.array([instrument.redshift_range for instrument in instruments])
+        redshift = float(ranges[:, 0].min()), float(ranges[:, 1].max())
+        return cls(float(low), n_features * pool, redshift, step_kms, pool, phases)
 
     @property
     def step(self) -> float:

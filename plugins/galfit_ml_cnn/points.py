@@ -34,7 +34,8 @@ def point(network: GalaxyNetwork, inputs: Inputs, allowed: Allowed, temperature:
     embedding = network.embedding(rest, summary, truth_in_bins(redshift, network.layout)[0])
     setting = Setting(redshift, inputs.log_scale)
     values = decode(network.branches.means(embedding), setting, cosmology)
-    return Drawn(redshift[:, None], {name: value[:, None] for name, value in values.items()}, probability, embedding)
+    columns = {name: value[:, None] for name, value in values.items()}
+    return Drawn(redshift[:, None], columns, probability, embedding, summary)
 
 
 def _limits(allowed: Allowed, side: float) -> Tensor:

@@ -12,6 +12,7 @@ from galfit_ml.flags import Flag
 from galfit_ml.parameters import GALAXY
 from galfit_ml.prepare import Prepared
 from galfit_ml_cnn.calibrated import Calibrated
+from galfit_ml_cnn.detector import signs_of
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.solutions import N_SOLUTIONS, WINDOW, solutions
 
@@ -50,12 +51,14 @@ class Answer:
         embedding: [n, n_embedding].
         allowed: [n, n_bins] bins that the redshift prior allows; none where the redshift is known.
         calibrated: [n] whether probabilities are what the reliability was learnt of: calibrated draws, and no prior.
+        summary: [n, n_summary] means over the spectrum.
         masks: 0 for point estimates, 1 where nothing is left out, 2 for dropout.
     """
 
     probability: Floats
     draws: Floats
     embedding: Floats
+    summary: Floats
     allowed: NDArray[np.bool_]
     calibrated: NDArray[np.bool_]
     masks: int
@@ -74,10 +77,22 @@ def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated
     flags |= _bit(seen.good.mean(axis=1) < LITTLE, Flag.LITTLE_COVERAGE)
     if calibrated is not None:
         diagnostics["redshift_quality"] = np.where(answer.calibrated, calibrated.reliability(share[:, 0]), np.nan)
-        diagnostics["out_of_distribution"] = calibrated.cloud.score(answer.embedding)
-        flags |= _bit(diagnostics["out_of_distribution"] > 1.0, Flag.OUT_OF_DISTRIBUTION)
+        diagnostics |= _familiar(answer, seen, calibrated)
+        strange = diagnostics["out_of_distribution"] > 1.0
+        if calibrated.detector is not None:
+            strange |= diagnostics["galaxy_probability"] < calibrated.detector.limit
+        flags |= _bit(strange, Flag.OUT_OF_DISTRIBUTION)
     diagnostics |= dict(_parts(answer))
     return Quality(flags.astype(np.int64), diagnostics)
+
+
+def _familiar(answer: Answer, seen: Prepared, calibrated: Calibrated) -> dict[str, Floats]:
+    """How like the simulations spectra are, and how probable it is that they are galaxies."""
+    told = {"out_of_distribution": calibrated.cloud.score(answer.embedding)}
+    if calibrated.detector is not None:
+        signs = signs_of(answer.embedding, answer.summary, answer.probability, seen.snr)
+        told["galaxy_probability"] = calibrated.detector.probability(signs)
+    return told
 
 
 def _elsewhere(answer: Answer, best: Floats, layout: Layout) -> Floats:

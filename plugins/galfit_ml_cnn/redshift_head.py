@@ -64,6 +64,15 @@ class RedshiftHead(nn.Module):
         """Transforms of the templates, to be used for many spectra."""
         return Spectra.of(self.templates, self.layout.n_shifts)
 
+    def masked_at(self, features: Tensor, factors: Tensor, shifts: Tensor, templates: Tensor) -> Tensor:
+        """`sums` of one spectrum's features [width, n_features] under factors [m, width], at shifts [k]: [m, t, k].
+
+        Sums over pixels, for few shifts; `templates` are the head's own, joined once for many spectra.
+        """
+        starts = (self.layout.n_shifts - 1 - shifts).tolist()
+        each = [(templates[..., s : s + features.shape[1]] * features).sum(-1) for s in starts]
+        return torch.einsum("mc,ktc->mtk", factors, torch.stack(each))
+
     def preference(self, summary: Tensor) -> Tensor:
         """The smooth part, [n, kinds, n_shifts]."""
         return self.smooth(summary).view(-1, self.kinds, N_WAVES + 1) @ self.waves

@@ -14,17 +14,14 @@ def to_rest(features: Tensor, bins: Tensor, layout: Layout) -> Tensor:
 
     Linear interpolation between feature pixels; 0 where the spectrum does not reach.
     """
-    shift = (bins.to(features.dtype) + 0.5) / layout.phases
-    position = torch.arange(layout.n_rest, device=features.device) - (layout.n_shifts - 1) + shift[:, None]
-    left = position.floor()
-    share = (position - left)[:, None]
-    padded = torch.nn.functional.pad(features, (1, 1))
-    index = (left.long() + 1).clamp(0, layout.n_features + 1)
-    first, second = (
-        torch.gather(padded, 2, i[:, None].expand(-1, features.shape[1], -1))
-        for i in (index, (index + 1).clamp(max=layout.n_features + 1))
-    )
-    return (first * (1 - share) + second * share) * (position > -1)[:, None]
+    place = (bins + 0.5) / layout.phases
+    whole = place.floor()
+    share = (place - whole).to(features.dtype)[:, None, None]
+    padded = torch.nn.functional.pad(features, (layout.n_shifts, layout.n_shifts))
+    starts = (whole.long() + 1).clamp(0, layout.n_shifts).tolist()
+    # A row is a slice: gathering pixel by pixel takes several times as long.
+    rows = torch.stack([row[:, start : start + layout.n_rest + 1] for row, start in zip(padded, starts, strict=True)])
+    return rows[..., :-1] * (1 - share) + rows[..., 1:] * share
 
 
 class RestEncoder(nn.Module):

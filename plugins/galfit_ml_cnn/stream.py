@@ -17,6 +17,7 @@ from galfit_ml.simulate.surveys.settings import TRAINING_EXPOSURE
 from galfit_ml_cnn.brightness import Brightness
 from galfit_ml_cnn.inputs import Inputs, look
 from galfit_ml_cnn.layout import Layout
+from galfit_ml_cnn.mismatch import Mismatch
 from galfit_ml_cnn.network import truth_in_bins
 from galfit_ml_cnn.pool import COLUMNS, Piece, magnitude_limits
 from galfit_ml_cnn.rebinning import Rebinning
@@ -24,6 +25,10 @@ from galfit_ml_cnn.targets import NAMES, Setting, encode
 
 LOST_ARM, LOST_BLOCKS = 0.08, 0.15
 """Shares of training spectra without one of their arms, and with blocks of pixels missing."""
+
+SPIKES, SPIKE_SIZE, SPIKE_SCATTER = 2.0, 8.0, 0.7
+"""Pixels with residuals that nothing marks: how many in a spectrum, on average; the median size in standard deviations,
+and its scatter in ln."""
 
 JITTER = 3.0
 """Redshift bins (sigma) by which the reading of the rest frame misses the true one: readings stand for bins around."""
@@ -67,14 +72,17 @@ class Stream:
         instrument: observed with.
         layout: of the network.
         pieces: of the pool.
+        mismatch: amount of errors of the model, see `mismatch`; 0 also leaves out residuals that nothing marks.
     """
 
-    def __init__(self, instrument: Instrument, layout: Layout, pieces: list[Piece]) -> None:
+    def __init__(self, instrument: Instrument, layout: Layout, pieces: list[Piece], mismatch: float = 0.0) -> None:
         self.instrument, self.layout, self.pieces = instrument, layout, pieces
         self.spectrograph = Spectrograph(instrument)
         self.rebinning = Rebinning(instrument, layout.grid)
         self.brightness = Brightness(instrument.magnitude_range)
         self.cosmology = Cosmology.default()
+        pixels = self.spectrograph.pixels.wavelength.numpy()
+        self.mismatch = Mismatch(pixels, mismatch) if mismatch else None
 
     @torch.no_grad()
     def batch(self, n: int, rng: np.random.Generator, *, whole: bool = False) -> Examples:
@@ -82,12 +90,16 @@ class Stream:
         piece = self.pieces[int(rng.integers(len(self.pieces)))]
         rows = np.sort(rng.choice(len(piece), n, replace=False))
         flux, labels, weight = self._rescaled(piece, rows, rng)
+        if self.mismatch is not None:
+            flux = self.mismatch(flux, torch.as_tensor(labels[:, COLUMNS.index("redshift")]), rng)
         low, high = TRAINING_EXPOSURE
         exposure = torch.as_tensor(low * (high / low) ** rng.random(n), dtype=torch.float32)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         conditions = Conditions.draw(self.instrument, n, exposure, generator)
         seen = self.spectrograph.observe(flux, conditions, tier=2, generator=generator)
         ivar = seen.ivar if whole else seen.ivar * self._kept(n, rng)
+        if self.mismatch is not None and not whole:
+            add_spikes(seen.flux, ivar, rng)
         inputs = look(*self.rebinning(seen.flux * (ivar > 0), ivar), self.layout.pool)
         jitter = np.zeros(n) if whole else np.round(JITTER * rng.standard_normal(n))
         return self._examples(inputs, labels, weight, jitter)
@@ -127,3 +139,29 @@ class Stream:
         values = {name: torch.as_tensor(labels[:, COLUMNS.index(name)]) for name in NAMES}
         encoded = encode(values, Setting(redshift, inputs.log_scale), self.cosmology)
         return Examples(inputs, bins, offset, encoded, labels, torch.as_tensor(weight).float(), reading)
+
+
+class Mixture:
+    """Batches of several instruments, one instrument in each batch.
+
+    Args:
+        streams: of one layout.
+    """
+
+    def __init__(self, streams: list[Stream]) -> None:
+        self.streams, self.layout = streams, streams[0].layout
+        self.pieces = [piece for stream in streams for piece in stream.pieces]
+
+    def batch(self, n: int, rng: np.random.Generator, *, whole: bool = False) -> Examples:
+        """n examples of an instrument drawn at random; see `Stream.batch`."""
+        return self.streams[int(rng.integers(len(self.streams)))].batch(n, rng, whole=whole)
+
+
+def add_spikes(flux: Tensor, ivar: Tensor, rng: np.random.Generator) -> None:
+    """Residuals of cosmic rays and sky lines that no mask knows, put into `flux` [n, n_pix] at random pixels."""
+    for row in range(len(flux)):
+        for _ in range(int(rng.poisson(SPIKES))):
+            start, width = int(rng.integers(flux.shape[1])), int(rng.integers(1, 4))
+            size = rng.choice([-1.0, 1.0]) * SPIKE_SIZE * np.exp(SPIKE_SCATTER * rng.standard_normal())
+            pixels = slice(start, start + width)
+            flux[row, pixels] += float(size) * ivar[row, pixels].clamp(min=1e-30).rsqrt() * (ivar[row, pixels] > 0)

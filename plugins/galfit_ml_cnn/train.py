@@ -25,13 +25,14 @@ from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.memory import keep_memory
 from galfit_ml_cnn.network import Architecture
 from galfit_ml_cnn.pool import Pool
-from galfit_ml_cnn.stream import Examples, Stream
+from galfit_ml_cnn.stream import Examples, Mixture, Stream
 from galfit_ml_cnn.team import Team, run_team
 from galfit_ml_cnn.trainer import Recipe, Trainer
 from galfit_ml_cnn.validation import fixed_examples, validate
 from galfit_ml_cnn.weights import Trained, save
 
 VALIDATION_SEED = 7001
+SIZES = {"large": Architecture(), "small": Architecture(width=32, n_templates=20, kinds=8, fine=1)}
 SETTLED = 30
 """Steps after which the time of a step is known."""
 
@@ -100,7 +101,7 @@ def publish(trainer: Trainer, path: Path) -> None:
         "stellar_grid": grid_checksum(),
         "validation": trainer.history[-1] if trainer.history else {},
     }
-    save(path, Trained(trainer.network, trainer.instrument.name, about))
+    save(path, Trained(trainer.network, trainer.instruments, about))
 
 
 def grid_checksum() -> str:
@@ -147,7 +148,7 @@ class Job:
     """What is to be trained, where and how long: the options of the command line.
 
     Args:
-        instrument: name.
+        instruments: names; one network for all of them.
         out: folder.
         hours: of training, those before a resumption included.
         pool: folder of noiseless spectra.
@@ -156,9 +157,13 @@ class Job:
         resume: go on from the checkpoint in `out`.
         device: "cpu" or "cuda".
         seed: of everything random.
+        size: one of `SIZES`.
+        phases: redshift bins within 240 km/s.
+        mismatch: amount of errors of the model that spectra are given.
+        property_weight: of a property's negative log density in the loss.
     """
 
-    instrument: str
+    instruments: list[str]
     out: Path
     hours: float
     pool: Path
@@ -167,25 +172,32 @@ class Job:
     resume: bool
     device: str
     seed: int
+    size: str
+    phases: int
+    mismatch: float
+    property_weight: float
 
 
 def work(team: Team, job: Job) -> None:
     """Train in one process of a team."""
     torch.set_num_threads(1)
     keep_memory()
-    instrument = get_instrument(job.instrument)
-    layout = Layout.of(instrument)
-    streams = [
-        Stream(instrument, layout, Pool(job.pool, instrument, seed).load()[: job.pieces])
-        for seed in (0, VALIDATION_SEED)
-    ]
-    held_out = fixed_examples(streams[1], 16, 128, VALIDATION_SEED)
-    recipe = Recipe(seed=job.seed)
-    trainer = Trainer(instrument, Architecture(), recipe, streams[0], team, job.device)
+    own, held = (_mixture(job, seed) for seed in (0, VALIDATION_SEED))
+    held_out = fixed_examples(held, 16, 128, VALIDATION_SEED)
+    recipe = Recipe(seed=job.seed, mismatch=job.mismatch, property_weight=job.property_weight)
+    trainer = Trainer(tuple(job.instruments), SIZES[job.size], recipe, own, team, job.device)
     trainer.standardise(held_out)
     if job.resume and (job.out / "checkpoint.pt").is_file():
         trainer.load(job.out / "checkpoint.pt")
     run(trainer, Watch(job.out, 3600 * job.hours, job.every, held_out))
+
+
+def _mixture(job: Job, seed: int) -> Mixture:
+    """Spectra of all instruments, from the pool of a seed."""
+    instruments = [get_instrument(name) for name in job.instruments]
+    layout = Layout.of(*instruments, phases=job.phases)
+    pools = [Pool(job.pool, instrument, seed).load()[: job.pieces] for instrument in instruments]
+    return Mixture([Stream(one, layout, pieces, job.mismatch) for one, pieces in zip(instruments, pools, strict=True)])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -199,10 +211,11 @@ def train(options: dict[str, Any]) -> Path:
     processes = options.pop("processes")
     job = Job(**{**options, "pool": options["pool"] or options["out"] / "pool"})
     _check(job)
-    instrument = get_instrument(job.instrument)
+    instruments = [get_instrument(name) for name in job.instruments]
     job.out.mkdir(parents=True, exist_ok=True)
-    for seed, n_pieces in ((0, job.pieces), (VALIDATION_SEED, 1)):
-        Pool(job.pool, instrument, seed).grow(n_pieces, tell)
+    for instrument in instruments:
+        for seed, n_pieces in ((0, job.pieces), (VALIDATION_SEED, 1)):
+            Pool(job.pool, instrument, seed).grow(n_pieces, tell)
     run_team(work, processes if job.device == "cpu" else 1, job)
     return job.out / "weights.safetensors"
 
@@ -210,7 +223,9 @@ def train(options: dict[str, Any]) -> Path:
 def parser() -> argparse.ArgumentParser:
     """Options of a training."""
     own = argparse.ArgumentParser("galfit-ml train", description="Train a network for an instrument's spectra.")
-    own.add_argument("instrument", help="name of an instrument whose noise is known, such as moons-lr")
+    own.add_argument(
+        "instruments", nargs="+", metavar="instrument", help="whose noise is known, such as moons-lr; several share one"
+    )
     own.add_argument("--out", type=Path, required=True, help="folder of weights, checkpoint and log")
     own.add_argument("--hours", type=float, default=1.0, help="of training (default: 1)")
     own.add_argument("--pool", type=Path, help="folder of noiseless spectra (default: OUT/pool)")
@@ -218,6 +233,12 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--processes", type=int, default=2, help="that share the work, one core each (default: 2)")
     own.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     own.add_argument("--every", type=int, default=400, help="steps between two validations (default: 400)")
+    own.add_argument("--size", choices=tuple(SIZES), default="large", help="of the network (default: large)")
+    own.add_argument("--phases", type=int, default=8, help="redshift bins within 240 km/s (default: 8)")
+    own.add_argument(
+        "--mismatch", type=float, default=0.0, help="errors of the model in training spectra; 1 for real data"
+    )
+    own.add_argument("--property-weight", type=float, default=0.15, help="of properties in the loss (default: 0.15)")
     own.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     own.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     return own

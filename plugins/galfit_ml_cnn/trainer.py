@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from galfit_ml.errors import GalfitMLError
-from galfit_ml.instruments import Instrument
 from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.schedule import Schedule
-from galfit_ml_cnn.stream import Examples, Stream
+from galfit_ml_cnn.stream import Examples, Mixture, Stream
 from galfit_ml_cnn.team import Team
 
 
@@ -35,6 +34,7 @@ class Recipe:
         descent: share of the time, of each stage, in which the learning rate falls.
         finish: share of the time for properties alone, with the features as they then are: several times faster.
         finish_rate: learning rate there, in units of `rate`.
+        mismatch: amount of errors of the model that spectra are given.
     """
 
     batch: int = 48
@@ -46,13 +46,14 @@ class Recipe:
     descent: float = 0.6
     finish: float = 0.1
     finish_rate: float = 0.4
+    mismatch: float = 0.0
 
 
 class Trainer:
     """A network, its optimiser and where they stand.
 
     Args:
-        instrument: whose spectra are learnt.
+        instruments: names of those whose spectra are learnt.
         architecture: of the network.
         recipe: of the training.
         stream: of examples.
@@ -62,14 +63,14 @@ class Trainer:
 
     def __init__(
         self,
-        instrument: Instrument,
+        instruments: tuple[str, ...],
         architecture: Architecture,
         recipe: Recipe,
-        stream: Stream,
+        stream: Stream | Mixture,
         team: Team | None = None,
         device: str = "cpu",
     ) -> None:
-        self.instrument, self.recipe, self.stream = instrument, recipe, stream
+        self.instruments, self.recipe, self.stream = instruments, recipe, stream
         self.team = team or Team()
         torch.manual_seed(recipe.seed)
         self.device = torch.device(device)
@@ -141,7 +142,7 @@ class Trainer:
     def made_with(self) -> dict[str, Any]:
         """What batches and steps depend on besides the number of a step."""
         return {
-            "instrument": self.instrument.name,
+            "instrument": "+".join(self.instruments),
             **asdict(self.recipe),
             "processes": self.team.size,
             "pieces": len(self.stream.pieces),

@@ -13,7 +13,7 @@ from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import GalaxyNetwork
 from galfit_ml_cnn.pool import COLUMNS
 from galfit_ml_cnn.solutions import WINDOW, solutions
-from galfit_ml_cnn.stream import Examples, Stream
+from galfit_ml_cnn.stream import Examples, Mixture, Stream
 from galfit_ml_cnn.targets import NAMES
 
 STAR_FORMING, QUIESCENT = -10.5, -11.0
@@ -29,7 +29,7 @@ class Score:
     success: dict[str, float]
 
 
-def fixed_examples(stream: Stream, n_batches: int, size: int, seed: int) -> list[Examples]:
+def fixed_examples(stream: Stream | Mixture, n_batches: int, size: int, seed: int) -> list[Examples]:
     """The same examples every time."""
     rng = np.random.default_rng(seed)
     return [stream.batch(size, rng, whole=True) for _ in range(n_batches)]

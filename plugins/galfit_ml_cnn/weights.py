@@ -22,6 +22,9 @@ from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 FORMAT = "galfit_ml_cnn 2"
 CALIBRATION = "calibration."
 LARGE = 50_000
+JOINT = "+"
+"""Between the names of instruments that share a network."""
+
 SHIPPED = Path(__file__).parent / "data"
 
 
@@ -31,13 +34,13 @@ class Trained:
 
     Args:
         network: in evaluation mode.
-        instrument: name of the one whose spectra it reads.
+        instruments: names of those whose spectra it reads.
         about: how it was trained and how good it is: recipe, seed, steps, validation metrics, versions.
         calibrated: what was learnt of it afterwards, or None.
     """
 
     network: GalaxyNetwork
-    instrument: str
+    instruments: tuple[str, ...]
     about: Mapping[str, Any]
     calibrated: Calibrated | None = None
 
@@ -47,7 +50,7 @@ def save(path: Path, trained: Trained) -> None:
     network = trained.network
     metadata = {
         "format": FORMAT,
-        "instrument": trained.instrument,
+        "instrument": JOINT.join(trained.instruments),
         "layout": json.dumps(asdict(network.layout)),
         "architecture": json.dumps(asdict(network.architecture)),
         "about": json.dumps(trained.about),
@@ -88,7 +91,8 @@ def load(path: Path) -> Trained:
         network = _network(metadata)
         network.load_state_dict(tensors)
         calibrated = Calibrated.of(arrays) if arrays else None
-        return Trained(network.eval(), metadata["instrument"], json.loads(metadata["about"]), calibrated)
+        instruments = tuple(metadata["instrument"].split(JOINT))
+        return Trained(network.eval(), instruments, json.loads(metadata["about"]), calibrated)
     except FileNotFoundError:
         raise FileFormatError(f"There are no weights at '{path}'. Check the path.") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -110,12 +114,12 @@ def _network(metadata: Mapping[str, str]) -> GalaxyNetwork:
 
 def shipped(instrument: str) -> Path:
     """Path of the weights that come with the package; FileFormatError where there are none for the instrument."""
-    path = SHIPPED / f"{instrument}.safetensors"
-    if not path.is_file():
-        known = sorted(one.stem for one in SHIPPED.glob("*.safetensors"))
+    known = {name: path for path in SHIPPED.glob("*.safetensors") for name in path.stem.split(JOINT)}
+    if instrument not in known:
         raise FileFormatError(
-            f"No weights for '{instrument}' come with this version; there are some for: {', '.join(known) or 'none'}. "
+            f"No weights for '{instrument}' come with this version; there are some for: "
+            f"{', '.join(sorted(known)) or 'none'}. "
             f"Train them with: galfit-ml train {instrument} --out run/ and pass weights='run/weights.safetensors', or "
             "use backend='emcee'."
         )
-    return path
+    return known[instrument]

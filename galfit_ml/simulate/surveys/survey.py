@@ -27,8 +27,9 @@ from galfit_ml.simulate.surveys.truth import GalaxyTruth, blank_others
 
 Progress = Callable[[int, int, str], None]
 Population = TrainingPopulation | MoonrisePopulation | GridPopulation
+Alteration = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
 
-GALAXIES, CONTAMINATION, CONDITIONS, NOISE = range(4)
+GALAXIES, CONTAMINATION, CONDITIONS, NOISE, ALTERATION = range(5)
 """Purposes of random numbers: each has a stream of its own in every chunk."""
 
 
@@ -140,10 +141,11 @@ class ChunkMaker:
     Args:
         settings: of the survey.
         device: "cpu" or "cuda".
+        alteration: what becomes of noiseless galaxies [n, n_pix] at redshifts [n], with random numbers; None: nothing.
     """
 
-    def __init__(self, settings: SurveySettings, device: str = "cpu") -> None:
-        self.settings = settings
+    def __init__(self, settings: SurveySettings, device: str = "cpu", *, alteration: Alteration | None = None) -> None:
+        self.settings, self.alteration = settings, alteration
         self.spectrograph = Spectrograph(settings.instrument, mode=settings.mode, device=device)
         self.model = GalaxyModel(device=device)
         self.population = _population(settings, self.model, self.spectrograph)
@@ -155,6 +157,10 @@ class ChunkMaker:
         rows = self.settings.rows(number)
         sample = self.population.sample(rows, np.random.default_rng(self.settings.random(number, GALAXIES)))
         columns = self._truth.columns(sample)
+        if self.alteration is not None:
+            rng = np.random.default_rng(self.settings.random(number, ALTERATION))
+            redshift = sample.parts[0].galaxies.redshift
+            sample = replace(sample, flux=self.alteration(sample.flux, redshift, rng))
         there = self._contaminants.put_into(sample, np.random.default_rng(self.settings.random(number, CONTAMINATION)))
         columns = self._with_others(columns, there)
         conditions = self._conditions(number, there)

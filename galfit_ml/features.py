@@ -40,3 +40,19 @@ FEATURES = (
     Feature("Ca II", (8500.35, 8544.44, 8664.52), emission=False),
 )
 """Vacuum wavelengths after the NIST Atomic Spectra Database; the G band is a blend."""
+
+
+@dataclass(frozen=True)
+class Break:
+    """A step of the continuum: its label, and the rest-frame vacuum range (angstrom) in which it lies."""
+
+    label: str
+    low: float
+    high: float
+
+
+BREAKS = (
+    Break("Balmer break", 3600.0, 3850.0),
+    Break("4000 Å break", 3850.0, 4150.0),
+)
+"""The ranges in which the steps are measured (Balogh et al. 1999, ApJ 527, 54, for the 4000 angstrom break)."""

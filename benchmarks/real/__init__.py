@@ -1,0 +1,1 @@
+"""Real spectra with known answers: redshifts, what is flagged, properties, coverage."""

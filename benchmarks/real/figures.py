@@ -1,0 +1,66 @@
+"""Pictures of answers to real spectra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.real.answers import C_KMS
+from benchmarks.real.scores import QUANTITIES, compared, narrow_galaxies, usable
+
+COLOURS = {"E": "#b2182b", "Sp": "#2166ac", "Irr": "#1b7837"}
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def redshift_figure(table: pd.DataFrame, path: Path) -> None:
+    """Redshift errors against signal-to-noise, and their distribution over the stated error."""
+    figure = new_figure(10.0, 3.6)
+    left, right = figure.subplots(1, 2)
+    rows = table[narrow_galaxies(table)]
+    for number, (name, own) in enumerate(rows.groupby("set", sort=False)):
+        error = C_KMS * own["z_error"].to_numpy()
+        left.plot(
+            own["signal_to_noise"].clip(lower=0.1), error.clip(-300, 300), ".", ms=3, label=name, color=f"C{number}"
+        )
+        pull = own["z_error"] / np.hypot(own["z_sigma"], own["zerr"] / (1 + own["z"]))
+        right.hist(pull.clip(-6, 6), bins=np.linspace(-6, 6, 49), histtype="step", density=True, color=f"C{number}")
+    x = np.linspace(-6, 6, 200)
+    right.plot(x, np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi), color="0.6")
+    left.set(xscale="log", xlabel="signal-to-noise per pixel", ylabel="c (z - z$_{survey}$) / (1 + z)  [km/s]")
+    left.axhline(0, color="0.6", lw=0.8)
+    left.legend(fontsize=7, frameon=False)
+    right.set(xlabel="error / stated error (the survey's folded in)", ylabel="density")
+    figure.savefig(path, dpi=130)
+
+
+def property_figure(table: pd.DataFrame, path: Path) -> None:
+    """Properties against those of catalogues."""
+    known = [what for what in QUANTITIES if what.column in table]
+    if not known:
+        return
+    figure = new_figure(4.0 * len(known), 3.9)
+    for axes, what in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
+        good = table[usable(table, what)]
+        value, sigma, catalogue = compared(good, what)
+        kinds = good["type"].to_numpy() if "type" in good else np.full(len(good), "E")
+        for kind, colour in COLOURS.items():
+            own = kinds == kind
+            style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.5, "color": colour, "alpha": 0.7, "label": kind}
+            axes.errorbar(catalogue[own], value[own], sigma[own], **style)
+        low, high = np.percentile(catalogue, [0, 100])
+        axes.plot([low, high], [low, high], color="0.5", lw=0.8)
+        axes.set(xlabel=f"{what.label}, catalogue", ylabel=f"{what.label}, here")
+    axes.legend(fontsize=7, frameon=False)
+    figure.savefig(path, dpi=130)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from galfit_ml.errors import GalfitMLError, OutputExistsError, PriorError, UnknownNameError
+from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError, PriorError, UnknownNameError
 from galfit_ml.instruments import get_instrument
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.cosmology import Cosmology
@@ -34,7 +34,7 @@ from galfit_ml_cnn.team import Team, run_team
 from galfit_ml_cnn.train import Watch, main, run
 from galfit_ml_cnn.trainer import Recipe, Trainer
 from galfit_ml_cnn.validation import best_redshift, fixed_examples, validate
-from galfit_ml_cnn.weights import load
+from galfit_ml_cnn.weights import Trained, load, save
 
 SDSS = get_instrument("sdss")
 SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, kinds=3, fine=2, n_rest=4, n_embedding=8)
@@ -379,3 +379,21 @@ def test_hopeless_redshifts_are_left_out_and_the_rest_keeps_its_proportions(
     monkeypatch.setattr(draws, "FEW", 0)
     _, many = drawn(stream, examples, 0.2, prior=window)
     torch.testing.assert_close(few.probability, many.probability, rtol=1e-3, atol=1e-7)
+
+
+def test_a_training_can_start_from_weights_of_the_same_sizes(stream: Stream, tmp_path: Path) -> None:
+    made = Trainer(("sdss",), SMALL, RECIPE, stream)
+    losses(made, 2)
+    save(tmp_path / "w.safetensors", Trained(made.network, ("sdss",), {}))
+    again = Trainer(("sdss",), SMALL, replace(RECIPE, seed=9), stream)
+    again.begin_with(load(tmp_path / "w.safetensors"), tmp_path / "w.safetensors")
+    first, second = (next(iter(one.network.trunk.parameters())) for one in (made, again))
+    torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-4)
+    other = Trainer(("sdss",), replace(SMALL, kinds=2), RECIPE, stream)
+    with pytest.raises(GalfitMLError, match="Start from weights of the same instruments, --size and --phases"):
+        other.begin_with(load(tmp_path / "w.safetensors"), tmp_path / "w.safetensors")
+
+
+def test_weights_to_start_from_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="no weights at .* to start from"):
+        main(["sdss", "--out", str(tmp_path / "run"), "--start", str(tmp_path / "none.safetensors")])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.real.answers import C_KMS
-from benchmarks.real.scores import QUANTITIES, compared, narrow_galaxies, usable
+from benchmarks.real.scores import QUANTITIES, compared, missing, narrow_galaxies, usable, with_halpha
 
 COLOURS = {"E": "#b2182b", "Sp": "#2166ac", "Irr": "#1b7837"}
 
@@ -47,10 +47,11 @@ def redshift_figure(table: pd.DataFrame, path: Path) -> None:
 
 def property_figure(table: pd.DataFrame, path: Path) -> None:
     """Properties against those of catalogues."""
-    known = [what for what in QUANTITIES if what.column in table]
+    table = with_halpha(table)
+    known = [what for what in QUANTITIES if not missing(table, what) and not what.name.startswith("halpha")]
     if not known:
         return
-    figure = new_figure(4.0 * len(known), 3.9)
+    figure = new_figure(3.4 * len(known), 3.7)
     for axes, what in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
         good = table[usable(table, what)]
         value, sigma, catalogue = compared(good, what)

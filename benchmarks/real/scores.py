@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks.network.tables import nmad
 from galfit_ml.flags import Flag
+from galfit_ml.simulate.cosmology import Cosmology
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -28,6 +30,10 @@ LINE_SNR = 5.0
 """Signal-to-noise of H-alpha from which a galaxy has emission lines."""
 
 
+FLUXES = (("nsa_nmgy", ""), ("fibspec_flux", "_nmgy"))
+"""Beginning and end of the names of columns with fluxes of the whole galaxy and of the fibre."""
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A property that a catalogue knows too.
@@ -37,17 +43,23 @@ class Quantity:
         column: of the catalogue.
         error: of the catalogue, dex: a floor from catalogues of the same galaxies.
         name: of the parameter.
+        scaled: "light" from the fibre to the galaxy by total over synthetic r magnitude, "colour" also by the
+            difference of mass-to-light ratio that the colours of fibre and galaxy say; "" as it is.
     """
 
     label: str
     column: str
     error: float
     name: str
+    scaled: str = ""
 
 
 QUANTITIES = (
-    Quantity("log stellar mass", "logM_any", 0.10, "log_stellar_mass"),
-    Quantity("log SFR", "logSFR_any", 0.30, "log_sfr"),
+    Quantity("log stellar mass", "logM_any", 0.10, "log_stellar_mass", "light"),
+    Quantity("log stellar mass, M/L gradient removed", "logM_any", 0.10, "log_stellar_mass", "colour"),
+    Quantity("log SFR", "logSFR_any", 0.30, "log_sfr", "light"),
+    Quantity("log SFR in the fibre, against Hα", "halpha_log_sfr", 0.10, "log_sfr"),
+    Quantity("Hα instead of the network, against the catalogue", "logSFR_any", 0.30, "halpha_log_sfr", "light"),
     Quantity("12 + log O/H", "oh_O3N2_pp04", 0.10, "gas_metallicity"),
 )
 
@@ -78,16 +90,56 @@ def pull_width(error: Floats, sigma: Floats, own: Floats) -> float:
 
 
 def compared(table: pd.DataFrame, what: Quantity) -> tuple[Floats, Floats, Floats]:
-    """Value, its error, and the catalogue's value of a property, [n] each; NaN where one is not known.
-
-    Mass and SFR are those of the whole galaxy: the light in the fibre is scaled by total over synthetic r magnitude.
-    """
+    """Value, its error, and the catalogue's value of a property, [n] each; NaN where one is not known."""
     value, low, high = (table[what.name + end].to_numpy() for end in ("", "_low", "_high"))
     if what.name == "gas_metallicity":
         value, low, high = (SUN + np.log10(x) for x in (value, low, high))
-    else:
+    if what.scaled:
         value = value + 0.4 * (table["r_synthetic"] - table["r_total"]).to_numpy() + IMF_AND_H0
+    if what.scaled == "colour":
+        value = value - colour_gradient(table)
     return value, 0.5 * (high - low), table[what.column].to_numpy()
+
+
+def colour_gradient(table: pd.DataFrame) -> Floats:
+    """[n] log M/L_r of the fibre less that of the galaxy, from g - r (Bell et al. 2003, ApJS 149, 289, table 7)."""
+    total = (table["reco_gmag"] - table["reco_rmag"]).to_numpy()
+    from_flux = [
+        -2.5 * np.log10(table[f"{source}_g{end}"] / table[f"{source}_r{end}"]).to_numpy() for source, end in FLUXES
+    ]
+    total = np.where(np.isfinite(total), total, from_flux[0])
+    return np.asarray(1.097 * (from_flux[1] - total))
+
+
+def with_halpha(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the SFR in the fibre that H-alpha says, where both Balmer lines are well measured.
+
+    log SFR = log L - 41.27 (Kennicutt & Evans 2012, ARA&A 50, 531, table 1), dust from H-alpha / H-beta = 2.86 with the
+    Milky Way's curve; galaxies that are star-forming in the BPT diagram.
+    """
+    if not {"Halpha_flux", "Hbeta_flux", "bpt_sf"} <= set(table):
+        return table
+    sound = (table["Halpha_flux"] / table["Halpha_err"] > LINE_SNR) & (
+        table["Hbeta_flux"] / table["Hbeta_err"] > LINE_SNR
+    )
+    sound &= table["bpt_sf"] == True  # noqa: E712 (the column has gaps)
+    ratio = (table["Halpha_flux"] / table["Hbeta_flux"]).where(sound)
+    ebv = np.clip(2.5 / (3.61 - 2.53) * np.log10(ratio / 2.86), 0.0, None)
+    redshift = torch.as_tensor(table["z"].clip(lower=1e-4).to_numpy(copy=True))
+    distance = Cosmology.default().luminosity_distance_cm(redshift).numpy()
+    flux = np.log10(table["Halpha_flux"].where(sound) * 1e-17)
+    light = flux + np.log10(4 * np.pi) + 2 * np.log10(distance) + 0.4 * 2.53 * ebv
+    rate = light - 41.27
+    return table.copy().assign(halpha_log_sfr=rate, halpha_log_sfr_low=rate - 0.1, halpha_log_sfr_high=rate + 0.1)
+
+
+def missing(table: pd.DataFrame, what: Quantity) -> list[str]:
+    """Columns that a comparison needs and the table has not."""
+    needed = [what.column, what.name]
+    needed += ["r_total"] if what.scaled else []
+    needed += ["Halpha_flux", "Halpha_err"] if what.name == "log_sfr" else []
+    needed += [f"{source}_{band}{end}" for source, end in FLUXES for band in "gr"] if what.scaled == "colour" else []
+    return [column for column in needed if column not in table]
 
 
 def usable(table: pd.DataFrame, what: Quantity) -> Mask:

@@ -12,12 +12,14 @@ from benchmarks.real.answers import C_KMS
 from benchmarks.real.scores import (
     QUANTITIES,
     compared,
+    missing,
     narrow_galaxies,
     pull_width,
     rank_correlation,
     usable,
     warned,
     wilson,
+    with_halpha,
 )
 from galfit_ml.summary import flag_names
 
@@ -89,9 +91,11 @@ def _flag_cells(rows: pd.DataFrame) -> Iterator[str]:
 def properties(table: pd.DataFrame) -> list[str]:
     """Properties beside catalogues."""
     lines = header("", "galaxies", "n", "bias", "NMAD", "rank correlation", "own error", "pull", "in 68 %", "in 95 %")
+    table = with_halpha(table)
     for what in QUANTITIES:
-        if what.column not in table:
-            lines.append(row(what.label, f"no column {what.column}", *[""] * 8))
+        lacking = missing(table, what)
+        if lacking:
+            lines.append(row(what.label, f"no column {', '.join(lacking)}", *[""] * 8))
             continue
         good = table[usable(table, what)]
         kinds = {"all": good["z"] > -1, **{kind: good["type"] == kind for kind in ("E", "Sp", "Irr") if "type" in good}}

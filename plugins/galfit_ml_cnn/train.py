@@ -7,6 +7,7 @@ the same losses. Nothing but torch, numpy, scipy, safetensors and the simulator 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from galfit_ml import __version__
-from galfit_ml.errors import GalfitMLError, OutputExistsError
+from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError
 from galfit_ml.instruments import get_instrument
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.memory import keep_memory
@@ -29,7 +30,7 @@ from galfit_ml_cnn.stream import Examples, Mixture, Stream
 from galfit_ml_cnn.team import Team, run_team
 from galfit_ml_cnn.trainer import Recipe, Trainer
 from galfit_ml_cnn.validation import fixed_examples, validate
-from galfit_ml_cnn.weights import Trained, save
+from galfit_ml_cnn.weights import Trained, load, save
 
 VALIDATION_SEED = 7001
 SIZES = {"large": Architecture(), "small": Architecture(width=32, n_templates=20, kinds=8, fine=1)}
@@ -104,6 +105,17 @@ def publish(trainer: Trainer, path: Path) -> None:
     save(path, Trained(trainer.network, trainer.instruments, about))
 
 
+def checksum(path: Path) -> str:
+    """First digits of the SHA-256 of a file of weights.
+
+    Raises:
+        FileFormatError: it is not there.
+    """
+    if not path.is_file():
+        raise FileFormatError(f"There are no weights at '{path}' to start from. Check the path.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 def grid_checksum() -> str:
     """Of the stellar grid the simulations were made from: the recorded one, which loading the grid has compared."""
     return (resources.files("galfit_ml") / "data" / "stellar_grid.sha256").read_text().split()[0]
@@ -161,6 +173,9 @@ class Job:
         phases: redshift bins within 240 km/s.
         mismatch: amount of errors of the model that spectra are given.
         property_weight: of a property's negative log density in the loss.
+        rate: learning rate of the plateau.
+        descent: share of the time, of each stage, in which the learning rate falls.
+        start: weights to begin with, of the same instruments and sizes; None for random ones.
     """
 
     instruments: list[str]
@@ -176,6 +191,9 @@ class Job:
     phases: int
     mismatch: float
     property_weight: float
+    rate: float
+    descent: float
+    start: Path | None
 
 
 def work(team: Team, job: Job) -> None:
@@ -184,9 +202,12 @@ def work(team: Team, job: Job) -> None:
     keep_memory()
     own, held = (_mixture(job, seed) for seed in (0, VALIDATION_SEED))
     held_out = fixed_examples(held, 16, 128, VALIDATION_SEED)
-    recipe = Recipe(seed=job.seed, mismatch=job.mismatch, property_weight=job.property_weight)
+    chosen = {name: getattr(job, name) for name in ("seed", "mismatch", "property_weight", "rate", "descent")}
+    recipe = Recipe(**chosen, start="" if job.start is None else checksum(job.start))
     trainer = Trainer(tuple(job.instruments), SIZES[job.size], recipe, own, team, job.device)
     trainer.standardise(held_out)
+    if job.start is not None:
+        trainer.begin_with(load(job.start), job.start)
     if job.resume and (job.out / "checkpoint.pt").is_file():
         trainer.load(job.out / "checkpoint.pt")
     run(trainer, Watch(job.out, 3600 * job.hours, job.every, held_out))
@@ -239,6 +260,9 @@ def parser() -> argparse.ArgumentParser:
         "--mismatch", type=float, default=0.0, help="errors of the model in training spectra; 1 for real data"
     )
     own.add_argument("--property-weight", type=float, default=0.15, help="of properties in the loss (default: 0.15)")
+    own.add_argument("--rate", type=float, default=1.5e-3, help="learning rate (default: 0.0015)")
+    own.add_argument("--descent", type=float, default=0.6, help="share of the time in which it falls (default: 0.6)")
+    own.add_argument("--start", type=Path, help="weights to begin with instead of random ones, of the same sizes")
     own.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     own.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     return own
@@ -251,6 +275,8 @@ def _check(job: Job) -> None:
             "CUDA was asked for, and torch finds no CUDA device here. Check the driver with nvidia-smi and that this "
             "torch has CUDA (torch.version.cuda), or leave out --device cuda."
         )
+    if job.start is not None:
+        checksum(job.start)
     if (job.out / "checkpoint.pt").is_file() and not job.resume:
         raise OutputExistsError(
             f"'{job.out}' holds a checkpoint. Go on from it with --resume, or name another folder with --out."

@@ -18,6 +18,7 @@ from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Mixture, Stream
 from galfit_ml_cnn.team import Team
+from galfit_ml_cnn.weights import Trained
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Recipe:
         finish: share of the time for properties alone, with the features as they then are: several times faster.
         finish_rate: learning rate there, in units of `rate`.
         mismatch: amount of errors of the model that spectra are given.
+        start: checksum of the weights it began with; "" for random ones.
     """
 
     batch: int = 48
@@ -47,6 +49,7 @@ class Recipe:
     finish: float = 0.1
     finish_rate: float = 0.4
     mismatch: float = 0.0
+    start: str = ""
 
 
 class Trainer:
@@ -93,6 +96,22 @@ class Trainer:
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=self.recipe.rate, betas=(0.9, 0.98))
         self.schedule = Schedule(self.recipe.finish_rate * self.recipe.rate, start=self.step)
+
+    def begin_with(self, trained: Trained, path: Path) -> None:
+        """Take the weights of a network that has learnt before.
+
+        Raises:
+            GalfitMLError: it has other sizes or reads other spectra.
+        """
+        before, own = trained.network, self.network
+        same = (before.layout, before.architecture) == (own.layout, own.architecture)
+        if not same or trained.instruments != self.instruments:
+            raise GalfitMLError(
+                f"The weights in '{path}' are of a network of {'+'.join(trained.instruments)} with "
+                f"{before.architecture}; this one is of {'+'.join(self.instruments)} with {own.architecture}. "
+                "Start from weights of the same instruments, --size and --phases."
+            )
+        own.load_state_dict(before.state_dict())
 
     def standardise(self, examples: list[Examples]) -> None:
         """Give the branches the mean and width that encoded properties have."""

@@ -16,7 +16,9 @@ copyright = "2026, The galfit_ml developers"
 version = release = galfit_ml.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
-exclude_patterns = ["_build", "network/*", "latent/*", "saliency/*", "real/*", "jupyter_execute", "example_plugin", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "jupyter_execute", "example_plugin", "**.ipynb_checkpoints"]
+# Tables that pages include.
+exclude_patterns += ["network/*", "latent/*", "saliency/*", "real/*"]
 
 default_role = "py:obj"  # a name in single backticks is a link where it can be one
 python_maximum_signature_line_length = 100

@@ -24,6 +24,7 @@ class Flag(IntFlag):
     OUT_OF_DISTRIBUTION = 1 << 10
     BELOW_RESOLUTION = 1 << 11
     TOPOCENTRIC = 1 << 12
+    UNUSUAL_LSF = 1 << 13
     NOT_CONVERGED = 1 << 16
     NO_CLEAR_MINIMUM = 1 << 17
 
@@ -47,6 +48,7 @@ MEANINGS = {
     Flag.OUT_OF_DISTRIBUTION: "the spectrum is unlike the galaxies the backend knows",
     Flag.BELOW_RESOLUTION: "velocity dispersion below the resolution of the templates: an upper limit",
     Flag.TOPOCENTRIC: "wavelengths move with the Earth (topocentric): the redshift is off by up to 30 km/s",
+    Flag.UNUSUAL_LSF: "the line-spread function is more than a quarter off that of the spectra the backend learnt from",
     Flag.NOT_CONVERGED: "the sampler stopped at its cap before its autocorrelation time was reached often enough",
     Flag.NO_CLEAR_MINIMUM: "the redshift scan found no minimum that stands out",
 }

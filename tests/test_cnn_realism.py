@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from galfit_ml.instruments import get_instrument
+from galfit_ml.instruments import Instrument, get_instrument
+from galfit_ml.prepare import Prepared
 from galfit_ml.simulate.surveys import ChunkMaker, make_settings
 from galfit_ml_cnn import mismatch as mismatches
 from galfit_ml_cnn import pool as pools
@@ -17,6 +19,7 @@ from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.mismatch import Mismatch
 from galfit_ml_cnn.mocks import Alterations, Mocks
 from galfit_ml_cnn.pool import Pool
+from galfit_ml_cnn.resolution import corrected, excess_variance
 from galfit_ml_cnn.strange import Strange
 from galfit_ml_cnn.stream import Mixture, Stream, add_spikes
 
@@ -159,3 +162,35 @@ def test_signs_say_how_sure_the_redshift_is() -> None:
     first, second = (signs_of(zeros, zeros, p, np.array([3.0])) for p in (sure, flat))
     assert first[0, 4] == pytest.approx(0.0, abs=1e-9)
     assert second[0, 4] == pytest.approx(np.log(50))
+
+
+def seen_with(widths: list[float]) -> tuple[Prepared, Instrument]:
+    """Spectra whose line-spread function is so many times that of the instrument."""
+    sdss = get_instrument("sdss")
+    grid = Layout.of(sdss).grid
+    usual = sdss.sigma(grid.centres)
+    flux = np.ones((len(widths), len(grid)))
+    sigma = np.stack([w * usual for w in widths])
+    own = np.zeros(len(grid), dtype=np.int64)
+    return Prepared(grid.centres, grid.widths, flux, flux, flux > 0, sigma, own), sdss
+
+
+def test_a_wider_line_spread_function_is_taken_off_in_quadrature() -> None:
+    seen, sdss = seen_with([1.0, 1.3])
+    excess, ratio = excess_variance(seen, sdss, np.array([0.1, 0.1]))
+    np.testing.assert_allclose(ratio, [1.0, 1.3])
+    usual = 299792.458 / (2000 * 2.3548)
+    assert excess[0] == 0.0
+    assert excess[1] == pytest.approx((1.3**2 - 1) * usual**2, rel=0.15)
+    sigma = corrected(np.array([[200.0, 45.0], [200.0, 45.0]]), excess)
+    np.testing.assert_array_equal(sigma[0], [200.0, 45.0])
+    assert sigma[1, 0] == pytest.approx(np.sqrt(200.0**2 - excess[1]))
+    assert sigma[1, 1] == 40.0
+
+
+def test_a_spectrum_without_good_pixels_is_no_trouble() -> None:
+    seen, sdss = seen_with([1.1])
+    blank = replace(seen, good=np.zeros_like(seen.good))
+    excess, ratio = excess_variance(blank, sdss, np.array([0.1]))
+    assert np.isfinite(excess).all()
+    np.testing.assert_allclose(ratio, 1.1)

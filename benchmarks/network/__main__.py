@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.suites:
         with shown_progress() as report:
             own = options.instrument, options.n, options.backend, backend_options, options.processes, options.out
-            lines = list(suites[name](Run(*own, report)))
+            lines = list(suites[name](Run(*own, report, options.mismatch)))
         text = "\n".join(lines) + "\n"
         folder = options.tables or options.out
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", default="cnn", help="default: cnn")
     parser.add_argument("--weights", help="file of weights (default: those that come with the package)")
     parser.add_argument("--n", type=int, help="galaxies (default: the suite's own number)")
+    parser.add_argument("--mismatch", type=float, default=0.0, help="errors of the model in the mocks (default: 0)")
     parser.add_argument("--processes", type=int, default=2, help="default: 2")
     parser.add_argument("--reference", type=Path, help="CSV of `python -m benchmarks.limits`, for `library`")
     parser.add_argument("--out", type=Path, default=Path("network"), help="folder of numbers (default: network)")

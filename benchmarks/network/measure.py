@@ -21,10 +21,14 @@ from galfit_ml.posterior import Posterior
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.simulate.surveys import ChunkMaker, MockSurvey, make_settings
 from galfit_ml.simulate.surveys.sample import band_name
+from galfit_ml_cnn.mismatch import Mismatch
 
 Floats = NDArray[np.float64]
 Table = dict[str, NDArray[Any]]
 Report = Callable[[int, int, str], None]
+
+OWN = ("backend", "options", "n_draws", "change", "mismatch")
+"""Fields of a plan that are no settings of its survey."""
 
 COPIED = ("redshift", "log_ssfr", "exposure_s", "class")
 
@@ -39,6 +43,7 @@ class Plan:
         options: of the backend.
         n_draws: posterior draws per spectrum.
         change: one of `CHANGES`, done to the spectra before.
+        mismatch: amount of errors of the model in the mocks.
     """
 
     survey: tuple[tuple[str, Any], ...]
@@ -46,11 +51,12 @@ class Plan:
     options: tuple[tuple[str, Any], ...] = ()
     n_draws: int = 100
     change: str = "none"
+    mismatch: float = 0.0
 
     @classmethod
     def of(cls, instrument: str, n: int | None, population: str = "training", seed: int = 0, **more: Any) -> Plan:
         """A plan for one survey; the plan's own fields may stand among the survey's settings."""
-        own = {name: more.pop(name) for name in ("backend", "options", "n_draws", "change") if name in more}
+        own = {name: more.pop(name) for name in OWN if name in more}
         survey = {"instrument": instrument, "n": n, "population": population, "seed": seed, **more}
         return cls(tuple(survey.items()), **own)
 
@@ -81,7 +87,10 @@ def _parts(plan: Plan, n_chunks: int, processes: int) -> Iterator[Table]:
 @lru_cache(maxsize=1)
 def _tools(plan: Plan) -> tuple[ChunkMaker, Estimator]:
     torch.set_num_threads(1)
-    return ChunkMaker(plan.settings()), Estimator(plan.backend, **dict(plan.options))
+    maker = ChunkMaker(plan.settings())
+    if plan.mismatch:
+        maker.alteration = Mismatch(maker.spectrograph.pixels.wavelength.numpy(), plan.mismatch)
+    return maker, Estimator(plan.backend, **dict(plan.options))
 
 
 def _chunk(job: tuple[Plan, int]) -> Table:

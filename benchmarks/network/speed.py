@@ -11,12 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from galfit_ml.api import Estimator
 from galfit_ml.backend import Request
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.simulate import survey
 from galfit_ml_cnn.backend import CnnBackend
+
+OBSERVED: dict[str, dict[str, Any]] = {
+    "moons-lr": {"exposure": "8h", "magnitude": (20.0, 24.5)},
+    "sdss": {"exposure": "55m", "magnitude": (15.0, 19.5)},
+    "boss": {"exposure": "75m", "magnitude": (17.0, 21.5)},
+}
+"""Exposure and magnitudes (AB, in the instrument's band) of the mocks: about those of each survey."""
 
 LOAD = """
 import time
@@ -49,7 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--instrument", default="moons-lr")
     parser.add_argument("--batch", type=int, default=256)
     options = parser.parse_args(arguments)
-    made = survey(options.instrument, options.batch, seed=3, exposure="8h", magnitude=(20.0, 24.5)).batch
+    made = survey(
+        options.instrument, options.batch, seed=3, **OBSERVED.get(options.instrument, OBSERVED["moons-lr"])
+    ).batch
     estimator = Estimator("cnn")
     one = made.take([0])
 

@@ -56,6 +56,7 @@ class Run:
         processes: at once.
         folder: where tables of numbers are kept (and taken from, where they are there).
         report: progress.
+        mismatch: amount of errors of the model in the mocks.
     """
 
     instrument: str
@@ -65,6 +66,7 @@ class Run:
     processes: int
     folder: Path
     report: Report
+    mismatch: float = 0.0
 
     def numbers(self, name: str, plan: Plan) -> Table:
         """Measured, or read where a run before has kept them for the same plan and weights.
@@ -94,7 +96,8 @@ class Run:
     def plan(self, n: int, population: str = "training", **more: Any) -> Plan:
         """A plan with this run's backend."""
         more["options"] = (*self.options, *more.get("options", ()))
-        return Plan.of(self.instrument, self.n or n, population, backend=self.backend, **more)
+        own = {"backend": self.backend, "mismatch": self.mismatch}
+        return Plan.of(self.instrument, self.n or n, population, **own, **more)
 
 
 def checksum_of(weights: Path) -> str:

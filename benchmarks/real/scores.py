@@ -26,6 +26,9 @@ SUN = 8.71
 IMF_AND_H0 = -0.03 - 2 * np.log10(70.0 / 67.66)
 """Added to a log mass or SFR (Kroupa, H0 = 67.66) to compare it with catalogues of Chabrier and H0 = 70, dex."""
 
+DISPERSIONS = (90.0, 400.0)
+"""km/s: what the survey measures above its resolution."""
+
 LINE_SNR = 5.0
 """Signal-to-noise of H-alpha from which a galaxy has emission lines."""
 
@@ -61,6 +64,7 @@ QUANTITIES = (
     Quantity("log SFR in the fibre, against Hα", "halpha_log_sfr", 0.10, "log_sfr"),
     Quantity("Hα instead of the network, against the catalogue", "logSFR_any", 0.30, "halpha_log_sfr", "light"),
     Quantity("12 + log O/H", "oh_O3N2_pp04", 0.10, "gas_metallicity"),
+    Quantity("log velocity dispersion, above 90 km/s", "vdisp", 0.02, "velocity_dispersion"),
 )
 
 
@@ -94,11 +98,14 @@ def compared(table: pd.DataFrame, what: Quantity) -> tuple[Floats, Floats, Float
     value, low, high = (table[what.name + end].to_numpy() for end in ("", "_low", "_high"))
     if what.name == "gas_metallicity":
         value, low, high = (SUN + np.log10(x) for x in (value, low, high))
+    catalogue = table[what.column].to_numpy()
+    if what.name == "velocity_dispersion":
+        value, low, high, catalogue = (np.log10(np.maximum(x, 1.0)) for x in (value, low, high, catalogue))
     if what.scaled:
         value = value + 0.4 * (table["r_synthetic"] - table["r_total"]).to_numpy() + IMF_AND_H0
     if what.scaled == "colour":
         value = value - colour_gradient(table)
-    return value, 0.5 * (high - low), table[what.column].to_numpy()
+    return value, 0.5 * (high - low), catalogue
 
 
 def colour_gradient(table: pd.DataFrame) -> Floats:
@@ -148,6 +155,8 @@ def usable(table: pd.DataFrame, what: Quantity) -> Mask:
     keep = narrow_galaxies(table) & np.isfinite(value) & np.isfinite(catalogue)
     if what.name == "log_sfr":
         keep &= (table["Halpha_flux"] / table["Halpha_err"] > LINE_SNR).to_numpy()
+    if what.name == "velocity_dispersion":
+        keep &= table[what.column].between(*DISPERSIONS).to_numpy()
     return np.asarray(keep)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from galfit_ml.backend import Request
 from galfit_ml.errors import FileFormatError, GalfitMLError
+from galfit_ml.flags import Flag
 from galfit_ml.parameters import GALAXY, ParameterSet
 from galfit_ml.posterior import Posterior, concatenate
 from galfit_ml.prepare import Preparation, Prepared, prepare, random_stream
@@ -30,6 +31,7 @@ from galfit_ml_cnn.occlusion import Asked, best_redshift, check_name, gather, oc
 from galfit_ml_cnn.points import point
 from galfit_ml_cnn.quality import Answer, judge
 from galfit_ml_cnn.randomness import Random
+from galfit_ml_cnn.resolution import UNUSUAL, corrected, excess_variance
 from galfit_ml_cnn.weights import Trained, load, shipped
 
 CHUNK = 16
@@ -172,6 +174,9 @@ class CnnBackend:
         inputs = _inputs(seen, batch.relative, trained.network.layout.pool)
         drawn = self._drawn(trained, inputs, seen, request)
         draws = self._draws(trained, drawn, seen, request)
+        excess, ratio = excess_variance(seen, batch.instrument, np.median(draws[:, :, 0], axis=1))
+        place = GALAXY.index("velocity_dispersion")
+        draws[:, :, place] = corrected(draws[:, :, place], excess)
         scaled = np.array([p.needs_flux_scale for p in GALAXY])
         draws[batch.relative[:, None, None] & scaled & np.ones_like(draws, dtype=bool)] = np.nan
         embedding = drawn.embedding.double().numpy()
@@ -187,11 +192,12 @@ class CnnBackend:
             masks=0 if self.point else 1 if trained.network.architecture.dropout == 0 else 2,
         )
         quality = judge(answer, seen, trained.network.layout, trained.calibrated)
+        unusual = np.where(np.abs(ratio - 1) > UNUSUAL, int(Flag.UNUSUAL_LSF), 0)
         return Posterior(
             GALAXY,
             draws[:, : request.n_samples],
             batch.ids,
-            batch.flags | quality.flags,
+            batch.flags | quality.flags | unusual,
             ("",) * len(batch),
             embedding=embedding,
             diagnostics=quality.diagnostics,

@@ -232,14 +232,35 @@ def calibrate(weights: Path, n: int, processes: int, report: Report, seed: int =
     return done
 
 
+def add_detector(weights: Path, n: int, processes: int, report: Report, seed: int = SEED) -> Trained:
+    """Learn the detector alone, of a network that is calibrated, and write it into its file.
+
+    Raises:
+        GalfitMLError: the network is not calibrated, or there are too few mocks.
+    """
+    trained = load(weights)
+    if trained.calibrated is None or n < FEWEST_MOCKS:
+        raise GalfitMLError(
+            f"A detector needs calibrated weights and at least {FEWEST_MOCKS} mocks. Calibrate all of it first: "
+            f"galfit-ml calibrate {weights}"
+        )
+    detector = learn_detector(Worker(weights, processes, report), mocks_for(trained, n, seed + 3, strangers=True))
+    about = {**trained.about, "detector": {"spectra": n, "seed": seed + 3}}
+    done = replace(trained, calibrated=replace(trained.calibrated, detector=detector), about=about)
+    save(weights, done)
+    return done
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser("galfit-ml calibrate", description="Calibrate a network on fresh simulations.")
     parser.add_argument("weights", type=Path, help="file that `galfit-ml train` wrote; the result is written into it")
     parser.add_argument("--n", type=int, default=20000, help="mocks (default: 20000)")
     parser.add_argument("--processes", type=int, default=2, help="one core each (default: 2)")
+    parser.add_argument("--detector", action="store_true", help="learn anew what is no galaxy, and nothing else")
     options = parser.parse_args(arguments)
-    calibrate(options.weights, options.n, options.processes, tell)
+    learn = add_detector if options.detector else calibrate
+    learn(options.weights, options.n, options.processes, tell)
     return 0
 
 

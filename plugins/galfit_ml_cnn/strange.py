@@ -39,21 +39,28 @@ class Strange:
     def __init__(self, wavelength: Floats, share: float) -> None:
         self.wavelength, self.share = wavelength, share
         self.rows = np.zeros(0, dtype=bool)
-        self._kinds = (self._upside_down, self._backwards, self._hot_star, self._broad_lines, self._featureless)
+        self._kinds = (
+            *(self._upside_down, self._negative, self._backwards),
+            *(self._hot_star, self._broad_lines, self._featureless),
+        )
 
     def __call__(self, flux: Tensor, _redshift: Tensor, rng: np.random.Generator) -> Tensor:
-        """Noiseless spectra [n, n_pix], some of them replaced; the mean flux of each stays."""
+        """Noiseless spectra [n, n_pix], some of them replaced; the size of the mean flux of each stays."""
         out = flux.double().numpy().copy()
         self.rows = rng.random(len(out)) < self.share
         for row in np.flatnonzero(self.rows):
             mean = out[row].mean()
             made = self._kinds[int(rng.integers(len(self._kinds)))](out[row], rng)
-            out[row] = made * mean / max(made.mean(), 1e-12)
+            out[row] = made * mean / max(abs(made.mean()), 1e-12)
         return as_tensor(out, dtype=flux.dtype)
 
     @staticmethod
     def _upside_down(flux: Floats, _rng: np.random.Generator) -> Floats:
         return 2 * uniform_filter1d(flux, WINDOW, mode="nearest") - flux
+
+    @staticmethod
+    def _negative(flux: Floats, _rng: np.random.Generator) -> Floats:
+        return -flux
 
     @staticmethod
     def _backwards(flux: Floats, _rng: np.random.Generator) -> Floats:

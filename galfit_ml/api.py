@@ -27,10 +27,6 @@ PREFERENCE = ("cnn", "emcee")
 """Backends tried in this order when a user names none."""
 
 
-EXPLAINED = 256
-"""A posterior of at most so many spectra keeps them, so that it can say what mattered (0.1-0.3 MB each)."""
-
-
 def backends() -> list[BackendStatus]:
     """Installed backends: name, summary, available or why not. Imports none of them."""
     return registry().statuses()
@@ -148,7 +144,7 @@ class Estimator:
         if len(good):
             own = batch.take(good)
             answer = backend.infer(own, request.take(good))
-            pieces.append(replace(answer, sources=_sources(backend, own)) if len(own) <= EXPLAINED else answer)
+            pieces.append(replace(answer, sources=_sources(backend, own)))
         if len(bad):
             names, reasons = [batch.ids[i] for i in bad], [batch.reasons[i] for i in bad]
             failed = Posterior.failed(backend.parameters, request.n_samples, names, reasons)
@@ -210,10 +206,12 @@ def estimate(
 
 
 def _sources(backend: Backend, batch: SpectrumBatch) -> tuple[Source | None, ...]:
-    """Where rows come from, for a backend that can explain itself."""
-    from galfit_ml.saliency import Explaining, Source
+    """Where rows come from, for few rows and a backend that can explain itself."""
+    from galfit_ml.saliency import KEPT, Explaining, Source
 
-    return tuple(Source(backend, batch, i) for i in range(len(batch))) if isinstance(backend, Explaining) else ()
+    if len(batch) > KEPT or not isinstance(backend, Explaining):
+        return ()
+    return tuple(Source(backend, batch.take([i])) for i in range(len(batch)))
 
 
 def _checked_priors(redshift: Any, read: Reading) -> RedshiftPriors:

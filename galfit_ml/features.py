@@ -55,4 +55,5 @@ BREAKS = (
     Break("Balmer break", 3600.0, 3850.0),
     Break("4000 Å break", 3850.0, 4150.0),
 )
-"""The ranges in which the steps are measured (Balogh et al. 1999, ApJ 527, 54, for the 4000 angstrom break)."""
+"""Wide ranges around the steps; the indices that measure the second use 3850-3950 and 4000-4100 angstrom (Balogh et al.
+1999, ApJ 527, 54)."""

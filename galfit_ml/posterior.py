@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.flags import Flag
 from galfit_ml.parameters import ParameterSet
-from galfit_ml.saliency import Saliency, Source
+from galfit_ml.saliency import KEPT, Saliency, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,7 +228,7 @@ class Posterior:
         """
         row = self[int(index)]
         source = row.sources[0] if row.sources else None
-        if source is None:
+        if source is None or not row.ok[0]:
             raise GalfitMLError(_no_source(row))
         best = row.diagnostics.get("redshift_1", np.median(row["redshift"], axis=1))
         return source.saliency(name, float(best[0]))
@@ -281,8 +281,15 @@ def concatenate(pieces: Sequence[Posterior]) -> Posterior:
         _join_embeddings(pieces),
         {k: np.concatenate([p.diagnostics.get(k, nan[id(p)]) for p in pieces]) for k in keys},
         _join_provenance(pieces),
-        tuple(s for p in pieces for s in p.sources or (None,) * len(p)) if any(p.sources for p in pieces) else (),
+        _join_sources(pieces),
     )
+
+
+def _join_sources(pieces: Sequence[Posterior]) -> tuple[Source | None, ...]:
+    """Sources of all rows, while there are not too many to keep."""
+    if sum(len(p) for p in pieces) > KEPT or not any(p.sources for p in pieces):
+        return ()
+    return tuple(source for p in pieces for source in p.sources or (None,) * len(p))
 
 
 def _join_provenance(pieces: Sequence[Posterior]) -> dict[str, str]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+KEPT = 256
+"""A posterior of at most so many spectra keeps them, so that it can say what mattered (0.1-0.3 MB each)."""
+
 NEAR_KMS = 1000.0
 """Distance from a line within which a stretch counts as that line's."""
 
@@ -112,14 +115,12 @@ class Source:
 
     Args:
         backend: that answered, and can explain itself.
-        batch: of spectra.
-        row: of the batch.
+        batch: of this spectrum alone.
     """
 
     backend: Explaining
     batch: SpectrumBatch
-    row: int
 
     def saliency(self, name: str, redshift: float) -> Saliency:
         """Of this row, at a redshift."""
-        return self.backend.saliency(self.batch.take([self.row]), name, np.array([redshift]))
+        return self.backend.saliency(self.batch, name, np.array([redshift]))

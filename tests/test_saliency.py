@@ -12,10 +12,11 @@ from posterior_samples import sample_posterior
 
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.features import FEATURES
+from galfit_ml.flags import Flag
 from galfit_ml.instruments import get_instrument
 from galfit_ml.plots import stacked_saliency
 from galfit_ml.posterior import Posterior, concatenate
-from galfit_ml.saliency import Saliency, Source
+from galfit_ml.saliency import KEPT, Saliency, Source
 from galfit_ml.simulate import survey
 from galfit_ml_cnn.backend import CnnBackend
 from galfit_ml_cnn.layout import Layout
@@ -95,7 +96,7 @@ def test_an_unknown_parameter_is_named(cnn: CnnBackend) -> None:
 def explained(cnn: CnnBackend) -> Posterior:
     batch = survey("sdss", 2, seed=4, exposure="55m", magnitude=(16.0, 17.0)).batch
     made = sample_posterior()
-    return replace(made, sources=(Source(cnn, batch, 1), *(None,) * (len(made) - 1)))
+    return replace(made, sources=(Source(cnn, batch.take([1])), *(None,) * (len(made) - 1)))
 
 
 def test_a_posterior_explains_itself_and_keeps_doing_so_when_cut_and_joined(cnn: CnnBackend) -> None:
@@ -117,6 +118,37 @@ def test_what_cannot_be_explained_says_why(cnn: CnnBackend, tmp_path: Path) -> N
     again = Posterior.load(made.save(tmp_path / "kept.fits"))
     with pytest.raises(GalfitMLError, match="a posterior read from a file has none"):
         again.plot_saliency()
+
+
+def test_too_many_spectra_are_not_kept(cnn: CnnBackend) -> None:
+    made = explained(cnn)
+    many = [made] * (KEPT // len(made) + 1)
+    assert concatenate(many).sources == ()
+    assert len(concatenate(many[:2]).sources) == 2 * len(made)
+
+
+def test_a_failed_row_with_a_source_says_why_it_failed(cnn: CnnBackend) -> None:
+    made = explained(cnn)
+    source = made.sources[0]
+    failed = int(np.flatnonzero(~made.ok)[0])
+    with pytest.raises(GalfitMLError, match="has no result to explain"):
+        replace(made, sources=(source,) * len(made)).saliency("redshift", failed)
+
+
+def test_a_relative_spectrum_explains_no_mass(cnn: CnnBackend) -> None:
+    batch = survey("sdss", 1, seed=4, exposure="55m", magnitude=(16.0, 17.0)).batch
+    relative = replace(batch, flags=batch.flags | int(Flag.RELATIVE_FLUX))
+    at = np.array([0.1])
+    assert np.isnan(cnn.saliency(relative, "log_sfr", at).importance).all()
+    assert np.isfinite(cnn.saliency(relative, "log_age", at).importance).any()
+
+
+def test_redshifts_must_be_as_many_as_spectra(cnn: CnnBackend) -> None:
+    batch = survey("sdss", 2, seed=4, exposure="55m").batch
+    with pytest.raises(ValueError, match="2 spectra and redshifts of shape"):
+        cnn.saliency(batch, "redshift", np.array([0.1]))
+    with pytest.raises(ValueError, match="no spectrum to explain"):
+        cnn.saliency(batch.take([]))
 
 
 def test_stacks_are_drawn_one_above_the_other() -> None:

@@ -65,9 +65,8 @@ def _made_with(options: argparse.Namespace) -> str:
     _, weights = _network(options)
     more = "" if options.what == "mocks" else " --data FOLDER"
     command = f"python -m benchmarks.latent {options.what}{more}"
-    return (
-        f"Weights `{weights.name}` (checksum {checksum_of(weights)}); `{command}`. Errors: bootstrap of the galaxies.\n"
-    )
+    own = f"Weights `{weights.name}` (checksum {checksum_of(weights, flags=False)})"
+    return f"{own}; `{command}`. Errors: bootstrap of the galaxies.\n"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -58,7 +58,8 @@ class Source:
     @property
     def made_of(self) -> str:
         """What every piece depends on; mocks of a smaller run are part of a larger one."""
-        return f"{self.kind} {self.instrument} {MAGNITUDE} seed {self.seed} weights {checksum_of(self.weights)}"
+        weights = checksum_of(self.weights, flags=False)
+        return f"{self.kind} {self.instrument} {MAGNITUDE} seed {self.seed} weights {weights}"
 
 
 def collect(source: Source, folder: Path, processes: int, report: Report) -> Table:

@@ -100,12 +100,13 @@ class Run:
         return Plan.of(self.instrument, self.n or n, population, **own, **more)
 
 
-def checksum_of(weights: Path) -> str:
-    """Of all arrays but the maps for known redshifts, which no suite uses."""
+def checksum_of(weights: Path, *, flags: bool = True) -> str:
+    """Of all arrays but the maps for known redshifts, which no suite uses; `flags`: the detector's, too."""
+    without = ("calibration.known.", *(() if flags else ("calibration.detector.",)))
     digest = hashlib.sha256()
     with safe_open(weights, framework="np") as file:
         for name in sorted(file.keys()):
-            if not name.startswith("calibration.known."):
+            if not name.startswith(without):
                 digest.update(name.encode() + file.get_tensor(name).tobytes())
     return digest.hexdigest()[:16]
 

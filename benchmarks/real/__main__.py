@@ -2,7 +2,7 @@
 
     python -m benchmarks.real --data FOLDER --out results/real [--tables docs/real] [--weights FILE]
 
-Writes answers.csv (a row for every spectrum), redshifts.md, misses.md, flags.md, properties.md, and pictures.
+Writes answers.csv (a row for every spectrum), redshifts.md, misses.md, flagged.md, properties.md, and pictures.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.real.answers import C_KMS
-from benchmarks.real.scores import QUANTITIES, compared, missing, narrow_galaxies, usable, with_halpha
+from benchmarks.real.scores import QUANTITIES, ZERO_POINT, compared, missing, narrow_galaxies, usable, with_halpha
 
 COLOURS = {"E": "#b2182b", "Sp": "#2166ac", "Irr": "#1b7837"}
 
@@ -34,7 +34,8 @@ def redshift_figure(table: pd.DataFrame, path: Path) -> None:
         left.plot(
             own["signal_to_noise"].clip(lower=0.1), error.clip(-300, 300), ".", ms=3, label=name, color=f"C{number}"
         )
-        pull = own["z_error"] / np.hypot(own["z_sigma"], own["zerr"] / (1 + own["z"]))
+        survey = np.hypot(own["zerr"] / (1 + own["z"]), ZERO_POINT)
+        pull = own["z_error"] / np.hypot(own["z_sigma"], survey)
         right.hist(pull.clip(-6, 6), bins=np.linspace(-6, 6, 49), histtype="step", density=True, color=f"C{number}")
     x = np.linspace(-6, 6, 200)
     right.plot(x, np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi), color="0.6")

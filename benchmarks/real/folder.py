@@ -105,12 +105,12 @@ def _batch(arrays: dict[str, Any], rows: Rows, instrument: str, ids: NDArray[np.
     flux, ivar = (arrays[key][rows].astype(np.float64) for key in ("flux", "ivar"))
     step, pixel = float(arrays["dloglam"]), np.arange(flux.shape[1])
     wave = 10 ** (float(arrays["loglam0"]) + step * pixel)
-    lsf = None
+    lsf, usual = None, get_instrument(instrument).sigma(wave) / (wave * np.log(10) * step)
     if "wdisp_every50" in arrays:
         coarse = arrays["wdisp_every50"][rows].astype(np.float64)
         nodes = EVERY * np.arange(coarse.shape[1])
         known = [row > 0.3 for row in coarse]
-        sigma = [np.interp(pixel, nodes[k], row[k]) if k.any() else pixel * np.nan for row, k in zip(coarse, known)]  # noqa: B905
+        sigma = [np.interp(pixel, nodes[k], row[k]) if k.any() else usual for row, k in zip(coarse, known)]  # noqa: B905
         lsf = np.stack(sigma) * wave * np.log(10) * step
     return SpectrumBatch.from_arrays(
         wave,

@@ -29,6 +29,13 @@ IMF_AND_H0 = -0.03 - 2 * np.log10(70.0 / 67.66)
 DISPERSIONS = (90.0, 400.0)
 """km/s: what the survey measures above its resolution."""
 
+ZERO_POINT = 2.0 / 299792.458
+"""Error of the survey's wavelength scale (Abazajian et al. 2009, sec. 3: 2 km/s)."""
+
+ABSORPTION = 1.0
+"""Equivalent width of the stellar absorption under Balmer lines, angstrom."""
+
+HALPHA_COLUMNS = {"bpt_sf", *(f"{line}_{what}" for line in ("Halpha", "Hbeta") for what in ("flux", "err", "ew"))}
 LINE_SNR = 5.0
 """Signal-to-noise of H-alpha from which a galaxy has emission lines."""
 
@@ -61,7 +68,7 @@ QUANTITIES = (
     Quantity("log stellar mass", "logM_any", 0.10, "log_stellar_mass", "light"),
     Quantity("log stellar mass, M/L gradient removed", "logM_any", 0.10, "log_stellar_mass", "colour"),
     Quantity("log SFR", "logSFR_any", 0.30, "log_sfr", "light"),
-    Quantity("log SFR in the fibre, against Hα", "halpha_log_sfr", 0.10, "log_sfr"),
+    Quantity("log SFR in the fibre, against Hα", "halpha_log_sfr", 0.20, "log_sfr"),
     Quantity("Hα instead of the network, against the catalogue", "logSFR_any", 0.30, "halpha_log_sfr", "light"),
     Quantity("12 + log O/H", "oh_O3N2_pp04", 0.10, "gas_metallicity"),
     Quantity("log velocity dispersion, above 90 km/s", "vdisp", 0.02, "velocity_dispersion"),
@@ -110,34 +117,43 @@ def compared(table: pd.DataFrame, what: Quantity) -> tuple[Floats, Floats, Float
 
 def colour_gradient(table: pd.DataFrame) -> Floats:
     """[n] log M/L_r of the fibre less that of the galaxy, from g - r (Bell et al. 2003, ApJS 149, 289, table 7)."""
-    total = (table["reco_gmag"] - table["reco_rmag"]).to_numpy()
+    total = (column(table, "reco_gmag") - column(table, "reco_rmag")).to_numpy()
     from_flux = [
-        -2.5 * np.log10(table[f"{source}_g{end}"] / table[f"{source}_r{end}"]).to_numpy() for source, end in FLUXES
+        -2.5 * np.log10(column(table, f"{source}_g{end}") / column(table, f"{source}_r{end}")).to_numpy()
+        for source, end in FLUXES
     ]
     total = np.where(np.isfinite(total), total, from_flux[0])
     return np.asarray(1.097 * (from_flux[1] - total))
+
+
+def column(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column, NaN where the table has none of that name."""
+    return table[name] if name in table else pd.Series(np.nan, index=table.index)
 
 
 def with_halpha(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the SFR in the fibre that H-alpha says, where both Balmer lines are well measured.
 
     log SFR = log L - 41.27 (Kennicutt & Evans 2012, ARA&A 50, 531, table 1), dust from H-alpha / H-beta = 2.86 with the
-    Milky Way's curve; galaxies that are star-forming in the BPT diagram.
+    Milky Way's curve; galaxies that are star-forming in the BPT diagram. The catalogue's lines are not corrected for
+    stellar absorption: their ratio falls with the equivalent width of H-beta. Both get `ABSORPTION` (Hopkins et al. 2003,
+    ApJ 599, 971, take 1.3 angstrom for H-alpha, others 1 to 2).
     """
-    if not {"Halpha_flux", "Hbeta_flux", "bpt_sf"} <= set(table):
+    if not set(table) >= HALPHA_COLUMNS:
         return table
     sound = (table["Halpha_flux"] / table["Halpha_err"] > LINE_SNR) & (
         table["Hbeta_flux"] / table["Hbeta_err"] > LINE_SNR
     )
     sound &= table["bpt_sf"] == True  # noqa: E712 (the column has gaps)
-    ratio = (table["Halpha_flux"] / table["Hbeta_flux"]).where(sound)
+    halpha, hbeta = (table[f"{line}_flux"] * (1 + ABSORPTION / table[f"{line}_ew"]) for line in ("Halpha", "Hbeta"))
+    ratio = (halpha / hbeta).where(sound)
     ebv = np.clip(2.5 / (3.61 - 2.53) * np.log10(ratio / 2.86), 0.0, None)
     redshift = torch.as_tensor(table["z"].clip(lower=1e-4).to_numpy(copy=True))
     distance = Cosmology.default().luminosity_distance_cm(redshift).numpy()
-    flux = np.log10(table["Halpha_flux"].where(sound) * 1e-17)
+    flux = np.log10(halpha.where(sound) * 1e-17)
     light = flux + np.log10(4 * np.pi) + 2 * np.log10(distance) + 0.4 * 2.53 * ebv
     rate = light - 41.27
-    return table.copy().assign(halpha_log_sfr=rate, halpha_log_sfr_low=rate - 0.1, halpha_log_sfr_high=rate + 0.1)
+    return table.copy().assign(halpha_log_sfr=rate, halpha_log_sfr_low=rate - 0.2, halpha_log_sfr_high=rate + 0.2)
 
 
 def missing(table: pd.DataFrame, what: Quantity) -> list[str]:
@@ -145,7 +161,10 @@ def missing(table: pd.DataFrame, what: Quantity) -> list[str]:
     needed = [what.column, what.name]
     needed += ["r_total"] if what.scaled else []
     needed += ["Halpha_flux", "Halpha_err"] if what.name == "log_sfr" else []
-    needed += [f"{source}_{band}{end}" for source, end in FLUXES for band in "gr"] if what.scaled == "colour" else []
+    if what.scaled == "colour":
+        needed += ["fibspec_flux_g_nmgy", "fibspec_flux_r_nmgy"]
+        pairs = ("reco_gmag", "reco_rmag"), ("nsa_nmgy_g", "nsa_nmgy_r")
+        needed += [] if any(set(pair) <= set(table) for pair in pairs) else ["reco_gmag or nsa_nmgy_g"]
     return [column for column in needed if column not in table]
 
 

@@ -26,7 +26,7 @@ from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.draws import Drawn, Question, draw
-from galfit_ml_cnn.inputs import Inputs, look
+from galfit_ml_cnn.inputs import LOG_SCALE_OF_RELATIVE, Inputs, look
 from galfit_ml_cnn.occlusion import Asked, best_redshift, check_name, gather, occlude
 from galfit_ml_cnn.points import point
 from galfit_ml_cnn.quality import Answer, judge
@@ -36,11 +36,12 @@ from galfit_ml_cnn.weights import Trained, load, shipped
 
 CHUNK = 16
 MIN_GOOD_PIXELS = 50
+MOST_FLUX = 1e12
+"""Largest flux, 1e-17 erg s^-1 cm^-2 A^-1, and largest signal-to-noise of a pixel: beyond it single precision
+overflows, and no galaxy has it."""
+
 FEWEST_DRAWS = 50
 """Draws that are made and calibrated where fewer are asked for."""
-
-LOG_SCALE_OF_RELATIVE = -0.5
-"""log10 of the flux that a spectrum without a flux scale is taken to have, 1e-17 erg s^-1 cm^-2 A^-1."""
 
 
 class MemoryShortage(GalfitMLError, MemoryError):
@@ -132,16 +133,20 @@ class CnnBackend:
             redshift: [n] at which properties are read and whose solution counts; None for the most probable.
 
         Raises:
-            ValueError: an unknown parameter.
+            ValueError: an unknown parameter, no spectrum, or another number of redshifts.
             FileFormatError: there are no weights for the instrument.
         """
         check_name(name)
+        if len(batch) == 0:
+            raise ValueError("There is no spectrum to explain.")
         network = self.trained_for(batch.instrument.name).network
         seen = prepare(batch, Preparation(network.layout.grid))
         flux, ivar = (torch.as_tensor(x).float() for x in (seen.flux, seen.ivar))
         with one_thread(), torch.no_grad(), ThreadPoolExecutor(self.threads, initializer=_alone) as pool:
             at = best_redshift(network, flux, ivar) if redshift is None else np.asarray(redshift, dtype=np.float64)
-            questions = [Asked(name, float(z)) for z in at]
+            if np.shape(at) != (len(batch),):
+                raise ValueError(f"{len(batch)} spectra and redshifts of shape {np.shape(at)}: give one for each.")
+            questions = [Asked(name, float(z), bool(r)) for z, r in zip(at, batch.relative, strict=True)]
             importance = list(pool.map(lambda *of: occlude(network, *of), flux, ivar, questions))
         return gather(network, name, at, (seen.flux, seen.ivar), np.stack(importance))
 
@@ -273,6 +278,9 @@ def _refusal(trained: Trained, seen: Prepared, request: Request, row: int) -> st
     n_good = int(seen.good[row].sum())
     if n_good < MIN_GOOD_PIXELS:
         return f"only {n_good} good pixels within the network's range, {MIN_GOOD_PIXELS} are needed; check the mask"
+    largest = float(np.abs(seen.flux[row][seen.good[row]]).max())
+    if largest > MOST_FLUX or float((seen.flux[row] ** 2 * seen.ivar[row]).max()) > MOST_FLUX**2:
+        return f"a pixel that is not masked has a flux of {largest:.1e}; mask fill values, and check the unit"
     try:
         Allowed.of([request.redshift[row]], trained.network.layout)
     except GalfitMLError as error:

@@ -40,7 +40,9 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     left.legend(fontsize=7, frameon=False)
     middle.legend(fontsize=7, frameon=False)
     if right.lines:
-        right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="class, H (AB)")
+        right.legend(
+            fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="class, magnitude (AB)"
+        )
     figure.savefig(path, dpi=130)
 
 

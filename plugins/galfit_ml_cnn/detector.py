@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ Floats = NDArray[np.float64]
 
 HIDDEN = (64, 32)
 STEPS, RATE, DECAY = 1500, 3e-3, 1e-3
-HELD_OUT = 0.25
+FOLDS = 4
+"""Parts, of which each is judged once by a detector that learnt from the others, to find the limit."""
+
 FALSE_ALARMS = 0.003
-"""Share of simulated galaxies, of those that it did not learn from, that the limit calls unknown."""
+"""Share of simulated galaxies, judged by detectors that did not learn from them, that the limit calls unknown."""
 
 LEAST_SNR = 1.0
-"""Below it galaxies cannot be told from anything; the limit is not theirs."""
+"""Size of the signal-to-noise below which galaxies cannot be told from anything: the limit is not for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +54,19 @@ class Detector:
     @classmethod
     def fit(cls, signs: Floats, galaxy: NDArray[np.bool_], snr: Floats, seed: int = 0) -> Detector:
         """From signs [n, n_sign] of simulations, whether they are galaxies [n], and signal-to-noise [n]."""
-        order = np.random.default_rng(seed).permutation(len(signs))
-        held, used = np.split(order, [int(HELD_OUT * len(signs))])
-        mean, width = signs[used].mean(axis=0), signs[used].std(axis=0) + 1e-6
-        layers = _learn((signs[used] - mean) / width, galaxy[used], seed)
-        arrays = [p.detach().double().numpy() for p in layers.parameters()]
-        made = cls(tuple(a.T for a in arrays[::2]), tuple(arrays[1::2]), mean, width, 0.0)
-        clear = held[galaxy[held] & (snr[held] > LEAST_SNR)]
-        limit = np.quantile(made.probability(signs[clear]), FALSE_ALARMS)
-        return cls(made.weights, made.biases, mean, width, float(limit))
+        part = np.random.default_rng(seed).permutation(len(signs)) % FOLDS
+        judged = np.zeros(len(signs))
+        for number in range(FOLDS):
+            held = part == number
+            judged[held] = cls._without_limit(signs[~held], galaxy[~held], seed + number).probability(signs[held])
+        limit = float(np.quantile(judged[galaxy & (np.abs(snr) > LEAST_SNR)], FALSE_ALARMS))
+        return replace(cls._without_limit(signs, galaxy, seed), limit=limit)
+
+    @classmethod
+    def _without_limit(cls, signs: Floats, galaxy: NDArray[np.bool_], seed: int) -> Detector:
+        mean, width = signs.mean(axis=0), signs.std(axis=0) + 1e-6
+        arrays = [p.detach().double().numpy() for p in _learn((signs - mean) / width, galaxy, seed).parameters()]
+        return cls(tuple(a.T for a in arrays[::2]), tuple(arrays[1::2]), mean, width, 0.0)
 
     def arrays(self) -> dict[str, Floats]:
         """All of it as arrays."""

@@ -161,6 +161,8 @@ def _worth_it(logits: Tensor, layout: Layout) -> Tensor | None:
     One more on either side is kept: logits between whole shifts are interpolated.
     """
     likely = (logits.view(-1, layout.phases).amax(dim=1) > logits.max() - HOPELESS).nonzero()[:, 0]
+    if not len(likely):
+        return None
     first, last = max(int(likely[0]) - 1, 0), min(int(likely[-1]) + 1, layout.n_shifts - 1)
     return torch.arange(first, last + 1) if last - first < FEW else None
 

@@ -12,6 +12,9 @@ N_CHANNELS = 8
 CONTINUUM_WINDOW = 51
 """Feature pixels of 240 km/s over which the continuum is averaged, twice."""
 
+LOG_SCALE_OF_RELATIVE = -0.5
+"""log10 of the flux that a spectrum without a flux scale is taken to have, 1e-17 erg s^-1 cm^-2 A^-1."""
+
 SMOOTHING = 5
 """Pixels over which the second view of the signal is averaged."""
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 
 RIPPLE = ((150.0, 0.006), (600.0, 0.008), (3000.0, 0.015))
-"""Sigma of the correlation in km/s and rms of each part of the ripple."""
+"""Sigma in km/s of the Gaussian that smooths white noise, and rms, of each part of the ripple."""
 
 BLUE, BLUE_ERROR, BLUE_SOFTNESS = 3900.0, 0.06, 0.02
 """Rest angstrom below which the model errs, by how much (sigma), and how softly that sets in (ln wavelength)."""

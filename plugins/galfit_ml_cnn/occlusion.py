@@ -12,7 +12,7 @@ from torch import Tensor
 from galfit_ml.parameters import GALAXY
 from galfit_ml.saliency import Saliency
 from galfit_ml.simulate.cosmology import Cosmology
-from galfit_ml_cnn.inputs import look
+from galfit_ml_cnn.inputs import LOG_SCALE_OF_RELATIVE, Inputs, look
 from galfit_ml_cnn.network import GalaxyNetwork, truth_in_bins
 from galfit_ml_cnn.solutions import WINDOW, solutions
 from galfit_ml_cnn.targets import NAMES, Setting, decode
@@ -33,10 +33,12 @@ class Asked:
     Args:
         name: of the parameter.
         redshift: at which properties are read, and whose solution counts.
+        relative: True where the flux has no absolute scale.
     """
 
     name: str
     redshift: float
+    relative: bool = False
 
 
 def best_redshift(network: GalaxyNetwork, flux: Tensor, ivar: Tensor) -> Floats:
@@ -51,6 +53,8 @@ def occlude(network: GalaxyNetwork, flux: Tensor, ivar: Tensor, asked: Asked) ->
     """[n_pix / STEP] importance of each stretch of one spectrum [n_pix]; NaN where it has no good pixel."""
     n_pix = len(flux)
     starts = np.arange(0, n_pix - WIDTH + 1, STEP)
+    if asked.relative and asked.name in GALAXY.names and GALAXY[asked.name].needs_flux_scale:
+        return np.full(n_pix // STEP, np.nan)
     known = np.array([bool((ivar[s : s + WIDTH] > 0).any()) for s in starts])
     rows = ivar.repeat(1 + int(known.sum()), 1)
     for row, start in enumerate(starts[known], start=1):
@@ -64,12 +68,13 @@ def occlude(network: GalaxyNetwork, flux: Tensor, ivar: Tensor, asked: Asked) ->
 def _answer(network: GalaxyNetwork, flux: Tensor, ivar: Tensor, asked: Asked) -> Tensor:
     """[m] answers to one spectrum under masks [m, n_pix]."""
     inputs = look(torch.where(ivar > 0, flux, 0.0), ivar, network.layout.pool)
-    maps, rest, summary = network.features(inputs)
+    scale = torch.full_like(inputs.log_scale, LOG_SCALE_OF_RELATIVE) if asked.relative else inputs.log_scale
+    maps, rest, summary = network.features(Inputs(inputs.channels, scale))
     redshift = torch.full((len(ivar),), asked.redshift, dtype=torch.float64)
     if asked.name == "redshift":
         return _log_odds(network, network.head(maps, summary), asked.redshift)
     embedding = network.embedding(rest, summary, truth_in_bins(redshift, network.layout)[0])
-    values = decode(network.branches.means(embedding), Setting(redshift, inputs.log_scale), Cosmology.default())
+    values = decode(network.branches.means(embedding), Setting(redshift, scale), Cosmology.default())
     return values[asked.name]
 
 

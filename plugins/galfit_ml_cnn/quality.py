@@ -12,7 +12,7 @@ from galfit_ml.flags import Flag
 from galfit_ml.parameters import GALAXY
 from galfit_ml.prepare import Prepared
 from galfit_ml_cnn.calibrated import Calibrated
-from galfit_ml_cnn.detector import signs_of
+from galfit_ml_cnn.detector import LEAST_SNR, signs_of
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.solutions import N_SOLUTIONS, WINDOW, solutions
 
@@ -80,7 +80,8 @@ def judge(answer: Answer, seen: Prepared, layout: Layout, calibrated: Calibrated
         diagnostics |= _familiar(answer, seen, calibrated)
         strange = diagnostics["out_of_distribution"] > 1.0
         if calibrated.detector is not None:
-            strange |= diagnostics["galaxy_probability"] < calibrated.detector.limit
+            clear = np.abs(seen.snr) > LEAST_SNR
+            strange |= clear & (diagnostics["galaxy_probability"] < calibrated.detector.limit)
         flags |= _bit(strange, Flag.OUT_OF_DISTRIBUTION)
     diagnostics |= dict(_parts(answer))
     return Quality(flags.astype(np.int64), diagnostics)

@@ -14,11 +14,11 @@ def galfit_ml_backends() -> list[BackendInfo]:
         BackendInfo(
             name="cnn",
             target="galfit_ml_cnn.backend:CnnBackend",
-            summary="residual network with Monte Carlo dropout: joint posteriors in milliseconds (MOONS)",
+            summary="residual network with Monte Carlo dropout: joint posteriors in milliseconds (MOONS, SDSS, BOSS)",
             install_hint="Install it with: pip install torch safetensors",
             tags=Tags(embedding=True),
             requires=("torch", "safetensors"),
-            instruments=("moons-lr",),
+            instruments=("moons-lr", "sdss", "boss"),
         ),
     ]
 

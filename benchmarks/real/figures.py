@@ -11,6 +11,9 @@ import pandas as pd
 from benchmarks.real.answers import C_KMS
 from benchmarks.real.scores import QUANTITIES, ZERO_POINT, compared, missing, narrow_galaxies, usable, with_halpha
 
+ACROSS = 3
+"""Panels in a row."""
+
 COLOURS = {"E": "#b2182b", "Sp": "#2166ac", "Irr": "#1b7837"}
 
 
@@ -52,8 +55,12 @@ def property_figure(table: pd.DataFrame, path: Path) -> None:
     known = [what for what in QUANTITIES if not missing(table, what) and not what.name.startswith("halpha")]
     if not known:
         return
-    figure = new_figure(3.4 * len(known), 3.7)
-    for axes, what in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
+    n_rows = -(-len(known) // ACROSS)
+    figure = new_figure(10.0, 3.3 * n_rows)
+    panels = figure.subplots(n_rows, min(ACROSS, len(known)), squeeze=False).ravel()
+    for axes in panels[len(known) :]:
+        axes.set_visible(False)
+    for axes, what in zip(panels, known, strict=False):
         good = table[usable(table, what)]
         value, sigma, catalogue = compared(good, what)
         kinds = good["type"].to_numpy() if "type" in good else np.full(len(good), "E")
@@ -63,6 +70,7 @@ def property_figure(table: pd.DataFrame, path: Path) -> None:
             axes.errorbar(catalogue[own], value[own], sigma[own], **style)
         low, high = np.percentile(catalogue, [0, 100])
         axes.plot([low, high], [low, high], color="0.5", lw=0.8)
-        axes.set(xlabel=f"{what.label}, catalogue", ylabel=f"{what.label}, here")
-    axes.legend(fontsize=7, frameon=False)
+        axes.set_title(what.label, fontsize=9)
+        axes.set(xlabel="Hα" if what.column.startswith("halpha") else "catalogue", ylabel="network")
+    panels[0].legend(fontsize=7, frameon=False)
     figure.savefig(path, dpi=130)

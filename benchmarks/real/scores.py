@@ -136,8 +136,8 @@ def with_halpha(table: pd.DataFrame) -> pd.DataFrame:
 
     log SFR = log L - 41.27 (Kennicutt & Evans 2012, ARA&A 50, 531, table 1), dust from H-alpha / H-beta = 2.86 with the
     Milky Way's curve; galaxies that are star-forming in the BPT diagram. The catalogue's lines are not corrected for
-    stellar absorption: their ratio falls with the equivalent width of H-beta. Both get `ABSORPTION` (Hopkins et al. 2003,
-    ApJ 599, 971, take 1.3 angstrom for H-alpha, others 1 to 2).
+    stellar absorption: their ratio falls with the equivalent width of H-beta. Both get `ABSORPTION` (Hopkins et al.
+    2003, ApJ 599, 971, take 1.3 angstrom for H-alpha, others 1 to 2).
     """
     if not set(table) >= HALPHA_COLUMNS:
         return table

@@ -52,8 +52,9 @@ def stacked_saliency(stacks: dict[str, tuple[Floats, Floats]], title: str) -> Fi
         for axes, (label, (wavelength, share)) in zip(panels, stacks.items(), strict=True):
             axes.fill_between(wavelength, 0, 100 * share, step="mid", color=FILL, edgecolor=EDGE, linewidth=0.6)
             axes.set_ylabel("per cent")
-            axes.set_ylim(0, (1.9 if axes is panels[0] else 1.3) * 100 * float(np.nanmax(share)))
-            axes.text(0.01, 0.93, label, transform=axes.transAxes, va="top", fontsize=9, weight="bold")
+            top = 100 * float(np.nanmax(share))
+            axes.set_ylim(*((-0.5 * top, 1.7 * top) if axes is panels[0] else (0, 1.2 * top)))
+            axes.text(0.99, 0.93, label, transform=axes.transAxes, ha="right", va="top", fontsize=9, weight="bold")
             axes.set_xlim(float(np.nanmin(wavelength)), float(np.nanmax(wavelength)))
             _guides(axes)
         mark_features(panels[0], 0.0)

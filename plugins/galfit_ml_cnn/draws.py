@@ -34,6 +34,9 @@ REACH = 1.5
 NEAR = 4
 """Bins from a reading within which a draw needs no other: training reads the rest frame as far off (`JITTER`)."""
 
+FEWEST_ROWS = 8
+"""Readings of the rest frame that are made at once, at least."""
+
 HOPELESS, FEW = 30.0, 8
 """Redshifts so many nats below the best one are left out, where no more than `FEW` whole shifts remain without them:
 masks cannot make up for that, and correlations at a few shifts are sums, not transforms."""
@@ -196,7 +199,9 @@ def _embeddings(network: GalaxyNetwork, rest: Tensor, summary: Tensor, readings:
     wanted = torch.nn.functional.one_hot(which, readings.shape[1]).sum(dim=1) > 0
     wanted[:, 0] = True
     row, column = torch.nonzero(wanted, as_tuple=True)
-    found = network.embedding(rest[row], summary[row], readings[row, column])
+    # One row alone takes other kernels than many, and its last digits would depend on its neighbours.
+    padded = torch.arange(max(len(row), FEWEST_ROWS)) % len(row)
+    found = network.embedding(rest[row[padded]], summary[row[padded]], readings[row, column][padded])[: len(row)]
     out = found.new_zeros((*readings.shape, found.shape[1]))
     out[row, column] = found
     return out

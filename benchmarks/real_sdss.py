@@ -21,30 +21,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from galfit_ml.instruments import get_instrument
+from benchmarks.network.tables import nmad
+from benchmarks.real.folder import batch_of, synthetic_r
+from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.spectra import SpectrumBatch
 
-C_KMS = 299792.458
 SETS = {"sdss_cosmicds": ("sdss", 0.001), "eboss_ebossdap": ("boss", 0.003)}
 
 
 def read_set(folder: Path, name: str, rows: NDArray[np.intp] | None = None) -> tuple[SpectrumBatch, Any]:
     """Spectra and catalogue rows of one set of the data folder."""
     with np.load(folder / f"{name}.npz") as data:
-        pick = np.arange(len(data["meta"])) if rows is None else rows
-        flux, ivar = data["flux"][pick].astype(float), data["ivar"][pick].astype(float)
-        n_pix = flux.shape[1]
-        wave = 10 ** (float(data["loglam0"]) + float(data["dloglam"]) * np.arange(n_pix))
-        coarse = data["wdisp_every50"][pick].astype(float)
-        meta = data["meta"][pick]
-        pixel = wave * np.log(10) * float(data["dloglam"])
-    nodes = 50 * np.arange(coarse.shape[1])
-    wdisp = np.stack([np.interp(np.arange(n_pix), nodes[row > 0.3], row[row > 0.3]) for row in coarse])
-    instrument = get_instrument(SETS.get(name, ("boss", 0.003))[0])
-    ids = [str(m["file"]) for m in meta]
-    return SpectrumBatch.from_arrays(
-        wave, np.nan_to_num(flux), ivar, instrument, lsf_sigma=wdisp * pixel, ids=ids
-    ), meta
+        arrays = {key: data[key] for key in data.files}
+    pick = np.arange(len(arrays["meta"])) if rows is None else rows
+    meta = arrays["meta"][pick]
+    return batch_of(arrays, pick, SETS.get(name, ("boss", 0.003))[0], meta["file"]), meta
 
 
 def galaxies(meta: Any) -> NDArray[np.bool_]:
@@ -64,7 +55,7 @@ def scan(folder: Path, batch_size: int = 64) -> list[dict[str, float | str]]:
     for name, (_, limit) in SETS.items():
         batch, meta = read_set(folder, name)
         prepared = prepare(batch, Preparation(scan_grid(batch)))
-        lsf = float(np.median(C_KMS * prepared.lsf_sigma / prepared.wavelength))
+        lsf = float(np.median(SPEED_OF_LIGHT_KMS * prepared.lsf_sigma / prepared.wavelength))
         with one_thread():
             machine = RedshiftScan(scan_grid(batch), 1e-4, 1.2, lsf, default_populations())
             start = time.perf_counter()
@@ -88,14 +79,9 @@ def success(error: NDArray[np.float64], limit: float) -> dict[str, float]:
         "limit": limit,
         "success": float(inside.mean()),
         "misses": int((~inside).sum()),
-        "bias_kms": float(np.median(error) * C_KMS),
-        "nmad_kms": nmad(error) * C_KMS,
+        "bias_kms": float(np.median(error) * SPEED_OF_LIGHT_KMS),
+        "nmad_kms": nmad(error) * SPEED_OF_LIGHT_KMS,
     }
-
-
-def nmad(values: NDArray[np.float64]) -> float:
-    """Normalised median absolute deviation, 1.4826 times the median distance from the median."""
-    return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
 def catalogue_rows(folder: Path, n: int) -> NDArray[np.intp]:
@@ -124,17 +110,8 @@ def fit_one(task: tuple[Path, int, Path, int]) -> None:
     if posterior.best_fit is None:
         raise RuntimeError(f"row {row}: {posterior.reasons[0]}")
     summary["chi2_per_pixel"] = float(posterior.best_fit.chi2[0] / posterior.best_fit.n_good[0])
-    summary["r_synthetic"] = synthetic_r(batch)
+    summary["r_synthetic"] = float(synthetic_r(batch)[0])
     target.write_text(json.dumps(summary))
-
-
-def synthetic_r(batch: SpectrumBatch) -> float:
-    """AB magnitude of the spectrum in a box over the SDSS r band's range (5500-7000 A half-power points)."""
-    arm = batch.arms[0]
-    wave, width = arm.grid.centres, arm.grid.widths
-    use = (wave > 5500) & (wave < 7000) & ~arm.bad[0]
-    f_nu = (arm.flux[0] * wave * width)[use].sum() * 1e-17 / (2.99792458e18 * (width / wave)[use].sum())
-    return float(-2.5 * np.log10(f_nu) - 48.6)
 
 
 def compare(folder: Path, out: Path) -> pd.DataFrame:
@@ -151,7 +128,7 @@ def compare(folder: Path, out: Path) -> pd.DataFrame:
     )
     joined["sfr_error"] = joined.log_sfr + joined.aper_corr_dex - joined.logSFR_any
     joined["oh_error"] = np.log10(joined.gas_metallicity) + 8.71 - joined.oh_O3N2_pp04
-    joined["z_error_kms"] = (joined.redshift - joined.z) / (1 + joined.z) * C_KMS
+    joined["z_error_kms"] = (joined.redshift - joined.z) / (1 + joined.z) * SPEED_OF_LIGHT_KMS
     return joined
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.limits.tables import QUIESCENT, STAR_FORMING
 from benchmarks.network.tables import header, row, share
 from benchmarks.real.folder import read_real
 from benchmarks.real.scores import narrow_galaxies
@@ -27,6 +28,7 @@ from galfit_ml.saliency import NEAR_KMS, Saliency, named_places
 from galfit_ml.simulate import survey
 from galfit_ml.spectra import ArmSpectra, SpectrumBatch
 from galfit_ml_cnn.backend import CnnBackend
+from galfit_ml_cnn.solutions import WINDOW
 
 Mask = NDArray[np.bool_]
 
@@ -35,7 +37,6 @@ PARAMETERS = ("redshift", "log_stellar_mass", "log_sfr", "gas_metallicity")
 LISTED = 7
 """Named places of a table, at most."""
 
-WINDOW = 0.0033
 SHIFTS = np.concatenate([np.arange(-0.09, -0.015, 0.003), np.arange(0.018, 0.09, 0.003)])
 """ln(wavelength) by which the pattern of named places is moved to mask as much of anything else."""
 
@@ -82,9 +83,10 @@ def masking(backend: CnnBackend, n: int) -> list[str]:
     truth = np.asarray(made.truth["redshift"])
     log_ssfr = np.asarray(made.truth["log_sfr"]) - np.asarray(made.truth["log_stellar_mass"])
     lines = header("mocks", "n", "whole", "without lines and breaks", "pixels lost", "as many elsewhere", "pixels lost")
-    results = {label: _success(backend, batch, truth) for label, batch in _versions(made.batch, truth)}
-    lost = {label: _lost(made.batch, batch) for label, batch in _versions(made.batch, truth)}
-    for label, keep in (("star-forming", log_ssfr > -10.5), ("quiescent", log_ssfr < -11.0)):
+    versions = dict(_versions(made.batch, truth))
+    results = {label: _success(backend, batch, truth) for label, batch in versions.items()}
+    lost = {label: _lost(made.batch, batch) for label, batch in versions.items()}
+    for label, keep in (("star-forming", log_ssfr > STAR_FORMING), ("quiescent", log_ssfr < QUIESCENT)):
         cells = [share(results["whole"][keep])]
         for version in ("named", "elsewhere"):
             cells += [share(results[version][keep]), f"{100 * lost[version][keep].mean():.0f} %"]

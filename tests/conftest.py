@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from galfit_ml.registry import registry
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data" / "real"
@@ -36,6 +39,16 @@ def fresh_python() -> FreshPython:
         return done
 
     return run
+
+
+@pytest.fixture
+def dummy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Only the dummy backend is installed."""
+    points = [EntryPoint("dummy", "dummy_backend", "galfit_ml")]
+    monkeypatch.setattr("galfit_ml.registry.entry_points", lambda group: points)
+    registry.cache_clear()
+    yield
+    registry.cache_clear()
 
 
 @pytest.fixture(scope="session")

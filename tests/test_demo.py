@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +14,6 @@ from galfit_ml import cli
 from galfit_ml.demo import example_path, files_of, run_demo
 from galfit_ml.errors import OutputExistsError
 from galfit_ml.posterior import Posterior
-from galfit_ml.registry import registry
-
-
-@pytest.fixture
-def dummy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Only the dummy backend is installed."""
-    points = [EntryPoint("dummy", "dummy_backend", "galfit_ml")]
-    monkeypatch.setattr("galfit_ml.registry.entry_points", lambda group: points)
-    registry.cache_clear()
-    yield
-    registry.cache_clear()
 
 
 def test_the_example_is_the_survey_s_file_of_ngc_3073() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +18,6 @@ from galfit_ml import cli, estimate
 from galfit_ml.demo import example_path
 from galfit_ml.errors import GalfitMLError, SpectrumError
 from galfit_ml.reading import dust_maps, read_spectra
-from galfit_ml.registry import registry
 
 HERE = SkyCoord(150.2, 55.6, unit="deg")
 
@@ -148,15 +146,6 @@ def test_sfd_without_its_map_says_what_to_type(dustmaps: ModuleType, capsys: pyt
 
 
 # through `estimate` and the command line
-
-
-@pytest.fixture
-def dummy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    points = [EntryPoint("dummy", "dummy_backend", "galfit_ml")]
-    monkeypatch.setattr("galfit_ml.registry.entry_points", lambda group: points)
-    registry.cache_clear()
-    yield
-    registry.cache_clear()
 
 
 @pytest.mark.usefixtures("dummy")

@@ -9,7 +9,6 @@ from benchmarks.real.folder import RealSet, synthetic_r
 from galfit_ml.api import Estimator
 from galfit_ml.posterior import Posterior
 
-C_KMS = 299792.458
 DIAGNOSTICS = ("redshift_1", "redshift_probability_1", "redshift_quality", "signal_to_noise", "galaxy_probability")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.real.answers import C_KMS
 from benchmarks.real.scores import QUANTITIES, ZERO_POINT, compared, missing, narrow_galaxies, usable, with_halpha
+from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 
 ACROSS = 3
 """Panels in a row."""
@@ -33,7 +33,7 @@ def redshift_figure(table: pd.DataFrame, path: Path) -> None:
     left, right = figure.subplots(1, 2)
     rows = table[narrow_galaxies(table)]
     for number, (name, own) in enumerate(rows.groupby("set", sort=False)):
-        error = C_KMS * own["z_error"].to_numpy()
+        error = SPEED_OF_LIGHT_KMS * own["z_error"].to_numpy()
         left.plot(
             own["signal_to_noise"].clip(lower=0.1), error.clip(-300, 300), ".", ms=3, label=name, color=f"C{number}"
         )

@@ -78,7 +78,7 @@ def read_real(folder: Path, name: str) -> RealSet:
     batches = {}
     for instrument in np.unique(instruments):
         rows = np.flatnonzero(instruments == instrument)
-        batches[str(instrument)] = rows, _batch(arrays, rows, str(instrument), known["id"].to_numpy()[rows])
+        batches[str(instrument)] = rows, batch_of(arrays, rows, str(instrument), known["id"].to_numpy()[rows])
     return RealSet(name, known, batches)
 
 
@@ -101,17 +101,19 @@ def _with_truth(known: pd.DataFrame, path: Path) -> pd.DataFrame:
     return known.join(truth[[column for column in truth if column not in known]])
 
 
-def _batch(arrays: dict[str, Any], rows: Rows, instrument: str, ids: NDArray[np.object_]) -> SpectrumBatch:
+def batch_of(arrays: dict[str, Any], rows: Rows, instrument: str, ids: NDArray[Any]) -> SpectrumBatch:
+    """The spectra `rows` of a set's arrays, with their line-spread functions, as spectra of an instrument."""
     flux, ivar = (arrays[key][rows].astype(np.float64) for key in ("flux", "ivar"))
     step, pixel = float(arrays["dloglam"]), np.arange(flux.shape[1])
     wave = 10 ** (float(arrays["loglam0"]) + step * pixel)
-    lsf, usual = None, get_instrument(instrument).sigma(wave) / (wave * np.log(10) * step)
+    width = wave * np.log(10) * step
+    lsf, usual = None, get_instrument(instrument).sigma(wave) / width
     if "wdisp_every50" in arrays:
         coarse = arrays["wdisp_every50"][rows].astype(np.float64)
         nodes = EVERY * np.arange(coarse.shape[1])
         known = [row > 0.3 for row in coarse]
         sigma = [np.interp(pixel, nodes[k], row[k]) if k.any() else usual for row, k in zip(coarse, known)]  # noqa: B905
-        lsf = np.stack(sigma) * wave * np.log(10) * step
+        lsf = np.stack(sigma) * width
     return SpectrumBatch.from_arrays(
         wave,
         np.nan_to_num(flux),

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.network.tables import nmad
 from galfit_ml.flags import Flag
+from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.simulate.cosmology import Cosmology
 
 Floats = NDArray[np.float64]
@@ -29,7 +30,7 @@ IMF_AND_H0 = -0.03 - 2 * np.log10(70.0 / 67.66)
 DISPERSIONS = (90.0, 400.0)
 """km/s: what the survey measures above its resolution."""
 
-ZERO_POINT = 2.0 / 299792.458
+ZERO_POINT = 2.0 / SPEED_OF_LIGHT_KMS
 """Error of the survey's wavelength scale (Abazajian et al. 2009, sec. 3: 2 km/s)."""
 
 ABSORPTION = 1.0

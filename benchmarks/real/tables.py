@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.network.tables import header, nmad, row
-from benchmarks.real.answers import C_KMS
 from benchmarks.real.scores import (
     QUANTITIES,
     ZERO_POINT,
@@ -22,6 +21,7 @@ from benchmarks.real.scores import (
     wilson,
     with_halpha,
 )
+from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.summary import flag_names
 
 LIMITS = {"sdss_cosmicds": 0.001}
@@ -53,7 +53,7 @@ def _redshift_cells(rows: pd.DataFrame, limit: float) -> Iterator[str]:
     own = np.hypot(rows["zerr"].to_numpy() / (1 + rows["z"].to_numpy()), ZERO_POINT)
     yield from (str(len(rows)), f"{limit:g}", f"{100 * inside.mean():.2f} %", f"{100 * low:.1f}-{100 * high:.1f} %")
     known = error[np.isfinite(error)]
-    yield from (str(int((~inside).sum())), f"{nmad(known):.1e}", f"{C_KMS * np.median(known):+.1f}")
+    yield from (str(int((~inside).sum())), f"{nmad(known):.1e}", f"{SPEED_OF_LIGHT_KMS * np.median(known):+.1f}")
     yield f"{pull_width(error[inside], rows['z_sigma'].to_numpy()[inside], own[inside]):.2f}"
 
 

@@ -26,8 +26,8 @@ from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.draws import Drawn, Question, draw
-from galfit_ml_cnn.inputs import LOG_SCALE_OF_RELATIVE, Inputs, look
-from galfit_ml_cnn.occlusion import Asked, best_redshift, check_name, gather, occlude
+from galfit_ml_cnn.inputs import LOG_SCALE_OF_RELATIVE, Inputs, look_at
+from galfit_ml_cnn.occlusion import Asked, check_name, gather, occlude, plain_redshift
 from galfit_ml_cnn.points import point
 from galfit_ml_cnn.quality import Answer, judge
 from galfit_ml_cnn.randomness import Random
@@ -143,7 +143,7 @@ class CnnBackend:
         seen = prepare(batch, Preparation(network.layout.grid))
         flux, ivar = (torch.as_tensor(x).float() for x in (seen.flux, seen.ivar))
         with one_thread(), torch.no_grad(), ThreadPoolExecutor(self.threads, initializer=_alone) as pool:
-            at = best_redshift(network, flux, ivar) if redshift is None else np.asarray(redshift, dtype=np.float64)
+            at = plain_redshift(network, flux, ivar) if redshift is None else np.asarray(redshift, dtype=np.float64)
             if np.shape(at) != (len(batch),):
                 raise ValueError(f"{len(batch)} spectra and redshifts of shape {np.shape(at)}: give one for each.")
             questions = [Asked(name, float(z), bool(r)) for z, r in zip(at, batch.relative, strict=True)]
@@ -289,6 +289,6 @@ def _refusal(trained: Trained, seen: Prepared, request: Request, row: int) -> st
 
 
 def _inputs(seen: Prepared, relative: NDArray[np.bool_], pool: int) -> Inputs:
-    made = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), pool)
+    made = look_at(seen, pool)
     known = torch.where(torch.as_tensor(relative), LOG_SCALE_OF_RELATIVE, made.log_scale)
     return Inputs(made.channels, known)

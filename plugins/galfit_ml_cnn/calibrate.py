@@ -31,7 +31,7 @@ from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.backend import CnnBackend
 from galfit_ml_cnn.calibrated import Calibrated, Cloud
 from galfit_ml_cnn.detector import Detector, signs_of
-from galfit_ml_cnn.inputs import look
+from galfit_ml_cnn.inputs import look_at
 from galfit_ml_cnn.memory import keep_memory
 from galfit_ml_cnn.mocks import STRANGERS, Alterations, Mocks, maker_of
 from galfit_ml_cnn.network import truth_in_bins
@@ -63,7 +63,7 @@ def surprise(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
     network = _backend(weights).trained_for(mocks.instrument).network
     made = maker_of(mocks)(number)
     seen = prepare(made.batch, Preparation(network.layout.grid))
-    inputs = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), network.layout.pool)
+    inputs = look_at(seen, network.layout.pool)
     with torch.no_grad():
         maps, _, summary = network.features(inputs)
         logits = network.head(maps, summary)
@@ -105,7 +105,7 @@ def signs(weights: Path, mocks: Mocks, number: int) -> dict[str, Floats]:
     maker = maker_of(mocks)
     made = maker(number)
     seen = prepare(made.batch, Preparation(trained.network.layout.grid))
-    inputs = look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), trained.network.layout.pool)
+    inputs = look_at(seen, trained.network.layout.pool)
     free = Allowed.of(RedshiftPriors.free(len(made)), trained.network.layout)
     temperature = np.ones(len(made)) if trained.calibrated is None else trained.calibrated.temperature_at(seen.snr)
     found = point(trained.network, inputs, free, torch.as_tensor(temperature).float(), Cosmology.default())

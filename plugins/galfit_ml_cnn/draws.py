@@ -9,8 +9,8 @@ redshift: properties are then about right for redshifts around, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from galfit_ml_cnn.inputs import Inputs
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import GalaxyNetwork
 from galfit_ml_cnn.randomness import N_CANDIDATES, Random
+from galfit_ml_cnn.redshift_head import RedshiftHead
 from galfit_ml_cnn.targets import Setting, decode
 
 N_READINGS, N_SPREAD = 4, 8
@@ -82,7 +83,7 @@ def draw(network: GalaxyNetwork, inputs: Inputs, question: Question, cosmology: 
     maps, rest, summary = network.features(inputs)
     preference = network.head.preference(summary)
     plain = network.head.logits(network.head.sums(maps), preference)
-    library = Library(network.head.templates, Lazy(network.head.spectra))
+    library = Library(network.head)
     rows = [_bins(network, library, (maps[i], preference[i], plain[i]), question, i) for i in range(len(inputs))]
     bins, probability = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
     readings, which = _readings(bins, probability, int(REACH * network.layout.phases))
@@ -99,25 +100,16 @@ def draw(network: GalaxyNetwork, inputs: Inputs, question: Question, cosmology: 
     return Drawn(redshift, properties, probability, embedding[:, 0], summary)
 
 
-class Lazy:
-    """A value made when it is first asked for."""
-
-    def __init__(self, make: Callable[[], Spectra]) -> None:
-        self._make = make
-
-    def __call__(self) -> Spectra:
-        """The value."""
-        if not hasattr(self, "_made"):
-            self._made = self._make()
-        return self._made
-
-
-@dataclass(frozen=True, eq=False)
 class Library:
-    """The redshift head's templates, joined and, when they are wanted, transformed."""
+    """The redshift head's templates, joined once for many spectra and, when they are wanted, transformed."""
 
-    templates: Tensor
-    spectra: Lazy
+    def __init__(self, head: RedshiftHead) -> None:
+        self.head, self.templates = head, head.templates
+
+    @cached_property
+    def spectra(self) -> Spectra:
+        """Their transforms."""
+        return self.head.spectra()
 
 
 def _bins(
@@ -130,7 +122,7 @@ def _bins(
     temperature, weight = question.temperature[row], question.allowed.log_weight[row]
     kept = _worth_it(plain / temperature + weight, network.layout)
     if kept is None:
-        sums = library.spectra().masked(maps, factors).flip(-1)
+        sums = library.spectra.masked(maps, factors).flip(-1)
         first = 0
     else:
         first = int(kept[0])

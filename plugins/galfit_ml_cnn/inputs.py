@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, interpolate
 
+from galfit_ml.prepare import Prepared
+
 N_CHANNELS = 8
 CONTINUUM_WINDOW = 51
 """Feature pixels of 240 km/s over which the continuum is averaged, twice."""
@@ -66,6 +68,11 @@ def look(flux: Tensor, ivar: Tensor, pool: int) -> Inputs:
         torch.asinh(continuum.square() * ivar),
     ]
     return Inputs(torch.stack(channels, dim=1), torch.log10(scale[:, 0]))
+
+
+def look_at(seen: Prepared, pool: int) -> Inputs:
+    """Inputs of prepared spectra."""
+    return look(torch.as_tensor(seen.flux).float(), torch.as_tensor(seen.ivar).float(), pool)
 
 
 def flux_scale(flux: Tensor, ivar: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from galfit_ml.saliency import Saliency
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml_cnn.inputs import LOG_SCALE_OF_RELATIVE, Inputs, look
 from galfit_ml_cnn.network import GalaxyNetwork, truth_in_bins
-from galfit_ml_cnn.solutions import WINDOW, solutions
+from galfit_ml_cnn.solutions import WINDOW, best_redshift
 from galfit_ml_cnn.targets import NAMES, Setting, decode
 
 Floats = NDArray[np.float64]
@@ -41,11 +41,11 @@ class Asked:
     relative: bool = False
 
 
-def best_redshift(network: GalaxyNetwork, flux: Tensor, ivar: Tensor) -> Floats:
+def plain_redshift(network: GalaxyNetwork, flux: Tensor, ivar: Tensor) -> Floats:
     """[n] most probable redshifts of spectra [n, n_pix], without dropout."""
     maps, _, summary = network.features(look(flux, ivar, network.layout.pool))
     probability = torch.softmax(network.head(maps, summary), dim=1)
-    return solutions(probability.double().numpy(), network.layout, 1)[0][:, 0]
+    return best_redshift(probability.double().numpy(), network.layout)
 
 
 @torch.no_grad()

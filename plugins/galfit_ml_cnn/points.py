@@ -11,7 +11,7 @@ from galfit_ml_cnn.allowed import Allowed
 from galfit_ml_cnn.draws import Drawn
 from galfit_ml_cnn.inputs import Inputs
 from galfit_ml_cnn.network import GalaxyNetwork, truth_in_bins
-from galfit_ml_cnn.solutions import solutions
+from galfit_ml_cnn.solutions import best_redshift
 from galfit_ml_cnn.targets import Setting, decode
 
 
@@ -29,7 +29,7 @@ def point(network: GalaxyNetwork, inputs: Inputs, allowed: Allowed, temperature:
     maps, rest, summary = network.features(inputs)
     logits = network.head(maps, summary) / temperature[:, None] + allowed.log_weight
     probability = torch.softmax(logits, dim=1)
-    best = torch.as_tensor(solutions(probability.double().numpy(), network.layout, 1)[0][:, 0])
+    best = torch.as_tensor(best_redshift(probability.double().numpy(), network.layout))
     redshift = best.maximum(_limits(allowed, np.inf)).minimum(_limits(allowed, -np.inf))
     embedding = network.embedding(rest, summary, truth_in_bins(redshift, network.layout)[0])
     setting = Setting(redshift, inputs.log_scale)

@@ -40,6 +40,11 @@ def solutions(probability: Floats, layout: Layout, number: int = N_SOLUTIONS) ->
     return redshift, share
 
 
+def best_redshift(probability: Floats, layout: Layout) -> Floats:
+    """[n] redshift of the most probable solution of probabilities [n, n_bins]."""
+    return solutions(probability, layout, 1)[0][:, 0]
+
+
 def _window_sums(values: Floats, reach: int) -> Floats:
     total = np.concatenate([np.zeros((len(values), 1)), values.cumsum(axis=1)], axis=1)
     index = np.arange(values.shape[1])

@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import GalaxyNetwork
 from galfit_ml_cnn.pool import COLUMNS
-from galfit_ml_cnn.solutions import WINDOW, solutions
+from galfit_ml_cnn.solutions import WINDOW, best_redshift
 from galfit_ml_cnn.stream import Examples, Mixture, Stream
 from galfit_ml_cnn.targets import NAMES
 
@@ -43,7 +42,8 @@ def validate(network: GalaxyNetwork, examples: list[Examples]) -> Score:
     device = next(network.parameters()).device
     for one in (each.to(device) for each in examples):
         losses.append(network.loss(one.inputs, one.bins, one.offset, one.encoded))
-        found.append(best_redshift(losses[-1].logits, network.layout))
+        probability = torch.softmax(losses[-1].logits.double(), dim=1).cpu().numpy()
+        found.append(best_redshift(probability, network.layout))
         labels.append(one.labels)
     network.train()
     weight = torch.cat([one.weight for one in examples]).to(device)
@@ -60,11 +60,6 @@ def validate(network: GalaxyNetwork, examples: list[Examples]) -> Score:
 
 def _mean(values: Tensor, weight: Tensor) -> float:
     return float((values * weight).sum() / weight.sum())
-
-
-def best_redshift(logits: Tensor, layout: Layout) -> NDArray[np.float64]:
-    """[n] redshift of the most probable solution."""
-    return solutions(torch.softmax(logits.double(), dim=1).cpu().numpy(), layout, 1)[0][:, 0]
 
 
 def success_by_class(found: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:

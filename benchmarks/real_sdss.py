@@ -1,7 +1,7 @@
 """Real galaxies with known answers: the redshift scan on all of them, emcee on those with a catalogue mass.
 
     python -m benchmarks.real_sdss scan --data FOLDER
-    python -m benchmarks.real_sdss emcee --data FOLDER --out results/ [--rows 40] [--workers 2]
+    python -m benchmarks.real_sdss emcee --data FOLDER --out results/ [--rows 150] [--workers 2]
 
 The data folder is described in docs/real_data.md; nothing of it is in the repository.
 `emcee` writes one file per galaxy and goes on where it was stopped.
@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from benchmarks.network.tables import nmad
 from benchmarks.real.folder import batch_of, synthetic_r
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.spectra import SpectrumBatch
+from galfit_ml.workers import News, run_tasks
 
 SETS = {"sdss_cosmicds": ("sdss", 0.001), "eboss_ebossdap": ("boss", 0.003)}
 
@@ -43,28 +44,23 @@ def galaxies(meta: Any) -> NDArray[np.bool_]:
     return (meta["class"] == "GALAXY") & ~np.array(["BROAD" in s for s in meta["subclass"]])
 
 
-def scan(folder: Path, batch_size: int = 64) -> list[dict[str, float | str]]:
+def scan(folder: Path) -> list[dict[str, float | str]]:
     """Redshift success, bias, scatter and speed of the scan on each set."""
-    from galfit_ml.prepare import Preparation, prepare
-    from galfit_ml.simulate.populations import default_populations
     from galfit_ml.simulate.threads import one_thread
-    from galfit_ml_emcee.redshift_scan import RedshiftScan
-    from galfit_ml_emcee.solutions import scan_grid
+    from galfit_ml_emcee.fit_one import Machine
+    from galfit_ml_emcee.options import Options
+    from galfit_ml_emcee.trim import Native
 
     out: list[dict[str, float | str]] = []
     for name, (_, limit) in SETS.items():
         batch, meta = read_set(folder, name)
-        prepared = prepare(batch, Preparation(scan_grid(batch)))
-        lsf = float(np.median(SPEED_OF_LIGHT_KMS * prepared.lsf_sigma / prepared.wavelength))
         with one_thread():
-            machine = RedshiftScan(scan_grid(batch), 1e-4, 1.2, lsf, default_populations())
+            machine, native = Machine(Options()), Native.of(batch)
+            machine.solutions(native.take(np.arange(1)))  # makes the templates
             start = time.perf_counter()
-            parts = [
-                machine.run(prepared.flux[i : i + batch_size], prepared.ivar[i : i + batch_size]).minima[:, 0]
-                for i in range(0, len(batch), batch_size)
-            ]
+            found = np.array([s.peaks[0].redshift for s in machine.solutions(native)])
             seconds = time.perf_counter() - start
-        error = (np.concatenate(parts) - meta["z"]) / (1 + meta["z"])
+        error = (found - meta["z"]) / (1 + meta["z"])
         speed = len(batch) / seconds
         for kind, keep in (("no broad lines", galaxies(meta)), ("all", np.ones(len(meta), dtype=bool))):
             out.append({"set": name, "kind": kind, **success(error[keep], limit), "spectra_per_s": speed})
@@ -90,7 +86,7 @@ def catalogue_rows(folder: Path, n: int) -> NDArray[np.intp]:
     return np.flatnonzero(truth["logM_any"].notna() & truth["aper_corr_dex"].notna())[:n]
 
 
-def fit_one(task: tuple[Path, int, Path, int]) -> None:
+def fit_one(task: tuple[Path, int, Path, int], news: News, n_effective: float) -> None:
     """Fit one galaxy with emcee and write its summary; nothing if it is there."""
     folder, row, out, seed = task
     target = out / f"{row:05d}.json"
@@ -102,7 +98,7 @@ def fit_one(task: tuple[Path, int, Path, int]) -> None:
 
     batch, _ = read_set(folder, "sdss_cosmicds", np.array([row]))
     start = time.perf_counter()
-    posterior = EmceeBackend().infer(batch, Request(1000, seed, RedshiftPriors.free(1)))
+    posterior = EmceeBackend(n_effective=n_effective).infer(batch, Request(1000, seed, RedshiftPriors.free(1)))
     summary: dict[str, Any] = {"row": row, "seconds": time.perf_counter() - start, "flags": int(posterior.flags[0])}
     for parameter in posterior.parameters:
         summary[parameter.name] = posterior.quantile(parameter.name, [0.16, 0.5, 0.84])[0].tolist()
@@ -201,6 +197,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--n-effective", type=float, default=500.0)
     options = parser.parse_args()
     if options.what == "scan":
         for row in scan(options.data):
@@ -208,9 +205,10 @@ def main() -> None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
     tasks = [(options.data, int(r), options.out, options.seed) for r in catalogue_rows(options.data, options.rows)]
-    with ProcessPoolExecutor(options.workers) as pool:
-        for done, _ in enumerate(pool.map(fit_one, tasks), start=1):
-            print(f"{done}/{len(tasks)}", flush=True)
+    function = partial(fit_one, n_effective=options.n_effective)
+    told = lambda index, done, total: print(f"{done}/{total}", flush=True)  # noqa: E731
+    for outcome in run_tasks(function, tasks, options.workers, on_done=told):
+        outcome.unwrap()
     joined = compare(options.data, options.out)
     joined.to_csv(options.out / "sdss_emcee.csv")
     plot(joined, options.out / "sdss_emcee.png")

@@ -304,7 +304,10 @@ class Calibration:
         return cls(maps)
 
     def apply(self, posterior: Posterior, snr: ArrayLike) -> Posterior:
-        """The calibrated posterior of n spectra whose measured signal-to-noise is `snr` [n]."""
+        """The calibrated posterior of n spectra whose measured signal-to-noise is `snr` [n].
+
+        Draws are moved; best fit, histories and trace stay as the backend gave them.
+        """
         depth = np.asarray(snr, dtype=np.float64)
         return replace(posterior, draws=self.moved(posterior.draws, posterior.parameters, depth))
 

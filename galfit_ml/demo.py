@@ -13,11 +13,8 @@ if TYPE_CHECKING:
     from galfit_ml.posterior import Posterior
 
 EXAMPLE = "spec-0945-52652-0470.fits"
-FILES = ("posterior.ecsv", "posterior.fits", "corner.png")
-"""What the demo always writes; files of these names in its folder are replaced."""
-
-FIT, SALIENCY = "fit.png", "saliency.png"
-"""Written too where the backend makes a model spectrum, or can say what mattered."""
+FILES = ("posterior.ecsv", "posterior.fits")
+"""What the demo always writes, beside figures; files of these names in its folder are replaced."""
 
 _SEED = 1
 
@@ -40,6 +37,7 @@ def run_demo(out: str | Path = "demo", backend: str | None = None, progress: Pro
         PluginError: the backend cannot be loaded.
     """
     from galfit_ml.api import estimate
+    from galfit_ml.plots import available
 
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
@@ -48,19 +46,15 @@ def run_demo(out: str | Path = "demo", backend: str | None = None, progress: Pro
         )
     folder.mkdir(parents=True, exist_ok=True)
     posterior = estimate(example_path(), backend, seed=_SEED, progress=progress)
-    table, draws, corner = (folder / name for name in FILES)
-    posterior.save(table, overwrite=True)
-    posterior.save(draws, overwrite=True)
-    posterior.plot().savefig(corner)
-    written = files_of(posterior)
-    if FIT in written:
-        posterior.plot_fit().savefig(folder / FIT)
-    if SALIENCY in written:
-        posterior.plot_saliency("redshift").savefig(folder / SALIENCY)
+    for name in FILES:
+        posterior.save(folder / name, overwrite=True)
+    for kind, draw in available(posterior).items():
+        draw().savefig(folder / f"{kind}.png")
     return posterior
 
 
 def files_of(posterior: Posterior) -> tuple[str, ...]:
-    """What the demo writes for a posterior."""
-    fit = (FIT,) if posterior.best_fit is not None else ()
-    return (*FILES, *fit, *((SALIENCY,) if any(posterior.sources) else ()))
+    """What the demo writes for a posterior: the draws' corner, and figures of all else that the backend gives."""
+    from galfit_ml.plots import available
+
+    return (*FILES, *(f"{kind}.png" for kind in available(posterior)))

@@ -30,6 +30,10 @@ class FileFormatError(GalfitMLError, ValueError):
     """A file is missing, damaged, truncated or of another kind."""
 
 
+class WorkerError(GalfitMLError, RuntimeError):
+    """Work in parallel processes cannot start, or a piece of it failed there."""
+
+
 class OutputExistsError(GalfitMLError, FileExistsError):
     """The output file is there already and would be overwritten."""
 

@@ -3,59 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from galfit_ml.companions import BestFit, StarFormationHistories, Trace
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.flags import Flag
+from galfit_ml.joining import joined_parts
 from galfit_ml.parameters import ParameterSet
-from galfit_ml.saliency import KEPT, Saliency, Source
+from galfit_ml.saliency import Saliency, Source
 
 if TYPE_CHECKING:
     import pandas as pd
     from astropy.table import QTable
     from matplotlib.figure import Figure
 
+__all__ = ["BestFit", "Posterior", "StarFormationHistories", "Trace", "concatenate"]
+
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class BestFit:
-    """The best model of each spectrum beside what was observed.
-
-    Args:
-        wavelength: [n, n_pix] observed vacuum wavelength, angstrom; NaN pads rows of fewer pixels.
-        flux, ivar, model: [n, n_pix] in 1e-17 erg s^-1 cm^-2 A^-1 (relative for relative spectra); NaN pads.
-        good: [n, n_pix] pixels that took part.
-        chi2: [n] sum of ((flux - model)^2 ivar) over good pixels.
-        n_good: [n] number of good pixels.
-    """
-
-    wavelength: Floats
-    flux: Floats
-    ivar: Floats
-    model: Floats
-    good: NDArray[np.bool_]
-    chi2: Floats
-    n_good: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        shape = self.wavelength.shape
-        if len(shape) != 2 or any(getattr(self, k).shape != shape for k in ("flux", "ivar", "model", "good")):
-            raise ValueError("wavelength, flux, ivar, model and good of a BestFit must share one shape [n, n_pix].")
-        if self.chi2.shape != shape[:1] or self.n_good.shape != shape[:1]:
-            raise ValueError(f"chi2 and n_good of a BestFit must have {shape[0]} rows.")
-
-    def __len__(self) -> int:
-        return len(self.wavelength)
-
-    def take(self, rows: NDArray[np.intp]) -> BestFit:
-        """The fits of the spectra `rows`."""
-        return BestFit(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +42,8 @@ class Posterior:
         diagnostics: name -> [n] numbers about the inference (acceptance, effective sample size, ...).
         provenance: what made it: backend, version, seed, instrument, options.
         sources: where each of the n rows comes from, None where nothing can be asked of it any more; or ().
+        histories: draws of the star-formation rate against lookback time, or None.
+        trace: every step of the sampler's walkers, or None.
 
     `posterior["redshift"]` is the [n, n_draws] array of draws; `posterior[3]` and `posterior[2:5]` are posteriors of
     fewer spectra.
@@ -88,6 +59,8 @@ class Posterior:
     diagnostics: Mapping[str, Floats] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[Source | None, ...] = ()
+    histories: StarFormationHistories | None = None
+    trace: Trace | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -95,8 +68,11 @@ class Posterior:
             raise ValueError(f"draws must be [{n}, n_draws, {len(self.parameters)}], not {self.draws.shape}.")
         if len(self.flags) != n or len(self.reasons) != n or any(len(v) != n for v in self.diagnostics.values()):
             raise ValueError(f"flags, reasons and diagnostics must have {n} rows.")
-        if any(part is not None and len(part) != n for part in (self.best_fit, self.embedding)):
-            raise ValueError(f"best_fit and embedding must have {n} rows.")
+        parts = (self.best_fit, self.embedding, self.histories, self.trace)
+        if any(part is not None and len(part) != n for part in parts):
+            raise ValueError(f"best_fit, embedding, histories and trace must have {n} rows.")
+        if self.trace is not None and self.trace.n_parameters != len(self.parameters):
+            raise ValueError(f"The trace must hold the {len(self.parameters)} parameters of the draws, in their order.")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -141,6 +117,8 @@ class Posterior:
             embedding=None if self.embedding is None else self.embedding[index],
             diagnostics={k: v[index] for k, v in self.diagnostics.items()},
             sources=tuple(self.sources[i] for i in index) if self.sources else (),
+            histories=None if self.histories is None else self.histories.take(index),
+            trace=None if self.trace is None else self.trace.take(index),
         )
 
     def median(self) -> dict[str, Floats]:
@@ -210,6 +188,24 @@ class Posterior:
 
         return fit(self, index)
 
+    def plot_history(self, index: int = 0) -> Figure:
+        """Star-formation rate and formed mass of one galaxy against lookback time.
+
+        GalfitMLError where the backend gives no histories, SpectrumError where this row has none.
+        """
+        from galfit_ml.plots import history
+
+        return history(self, index)
+
+    def plot_trace(self, index: int = 0, *, names: Iterable[str] | None = None) -> Figure:
+        """Steps of the sampler's walkers for one spectrum, one panel per parameter, with what tells convergence.
+
+        GalfitMLError where the backend gives no trace, SpectrumError where this row has none.
+        """
+        from galfit_ml.plots import trace
+
+        return trace(self, index, None if names is None else tuple(names))
+
     def plot_saliency(self, name: str = "redshift", index: int = 0) -> Figure:
         """Which wavelengths mattered for the answer to one spectrum, over the spectrum, with the lines named.
 
@@ -265,66 +261,12 @@ def _no_source(row: Posterior) -> str:
 
 
 def concatenate(pieces: Sequence[Posterior]) -> Posterior:
-    """Stack posteriors of the same parameters and number of draws, in order; differing provenance is listed."""
+    """Stack posteriors of the same parameters and number of draws, in order; differing provenance is listed.
+
+    Rows without a best fit, histories, trace, embedding or diagnostic get NaN where others have one. ValueError where
+    parameters, numbers of draws or the bins of histories differ.
+    """
     first = pieces[0]
     if any(p.parameters.names != first.parameters.names or p.n_draws != first.n_draws for p in pieces):
         raise ValueError("Posteriors of different parameters or numbers of draws cannot be joined.")
-    keys = list(dict.fromkeys(k for p in pieces for k in p.diagnostics))
-    nan = {id(p): np.full(len(p), np.nan) for p in pieces}
-    return Posterior(
-        first.parameters,
-        np.concatenate([p.draws for p in pieces]),
-        tuple(i for p in pieces for i in p.ids),
-        np.concatenate([p.flags for p in pieces]),
-        tuple(r for p in pieces for r in p.reasons),
-        _join_fits(pieces),
-        _join_embeddings(pieces),
-        {k: np.concatenate([p.diagnostics.get(k, nan[id(p)]) for p in pieces]) for k in keys},
-        _join_provenance(pieces),
-        _join_sources(pieces),
-    )
-
-
-def _join_sources(pieces: Sequence[Posterior]) -> tuple[Source | None, ...]:
-    """Sources of all rows, while there are not too many to keep."""
-    if sum(len(p) for p in pieces) > KEPT or not any(p.sources for p in pieces):
-        return ()
-    return tuple(source for p in pieces for source in p.sources or (None,) * len(p))
-
-
-def _join_provenance(pieces: Sequence[Posterior]) -> dict[str, str]:
-    keys = dict.fromkeys(k for p in pieces for k in p.provenance)
-    return {k: "; ".join(dict.fromkeys(p.provenance[k] for p in pieces if k in p.provenance)) for k in keys}
-
-
-def _join_fits(pieces: Sequence[Posterior]) -> BestFit | None:
-    fits = [p.best_fit for p in pieces]
-    width = max((f.flux.shape[1] for f in fits if f is not None), default=0)
-    if width == 0:
-        return None
-    return BestFit(
-        **{
-            f.name: np.concatenate([_padded(fit, f.name, len(p), width) for fit, p in zip(fits, pieces, strict=True)])
-            for f in fields(BestFit)
-        }
-    )
-
-
-def _padded(fit: BestFit | None, name: str, n: int, width: int) -> NDArray[Any]:
-    if name in {"chi2", "n_good"}:
-        empty = np.full(n, np.nan) if name == "chi2" else np.zeros(n, dtype=np.int64)
-        return empty if fit is None else getattr(fit, name)
-    fill: Any = False if name == "good" else np.nan
-    out = np.full((n, width), fill, dtype=bool if name == "good" else np.float64)
-    if fit is not None:
-        values = getattr(fit, name)
-        out[:, : values.shape[1]] = values
-    return out
-
-
-def _join_embeddings(pieces: Sequence[Posterior]) -> Floats | None:
-    known = [p.embedding for p in pieces if p.embedding is not None]
-    if not known:
-        return None
-    width = known[0].shape[1]
-    return np.concatenate([np.full((len(p), width), np.nan) if p.embedding is None else p.embedding for p in pieces])
+    return Posterior(first.parameters, np.concatenate([p.draws for p in pieces]), **joined_parts(pieces))

@@ -1,7 +1,8 @@
 """Posteriors in files: the summary table, and everything in FITS or HDF5.
 
-Format 1 holds one JSON text, `META` (ids, reasons, parameters, names of the diagnostics, provenance), the arrays of
-`_arrays` in their own precision, so that a posterior comes back bit for bit, and a copy of the summary for people:
+A file holds one JSON text, `META` (ids, reasons, parameters, names of the diagnostics, provenance), every array (see
+`galfit_ml.archive`) in its own precision, so that a posterior comes back bit for bit, and a copy of the summary for
+people:
 
 * FITS: `SUMMARY` (binary table), `META` (UTF-8 bytes of the JSON) and one image per array, its name in capitals. Each
   has its CHECKSUM, which is verified on reading.
@@ -13,31 +14,23 @@ A file appears under its name only when it is complete; one that was there stays
 from __future__ import annotations
 
 import io
-import json
 import os
 import secrets
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from galfit_ml.archive import KIND, Arrays, arrays_of, checked_meta, meta_of, posterior_of, version_of
 from galfit_ml.errors import FileFormatError, OutputExistsError
-from galfit_ml.parameters import Parameter, ParameterSet
 from galfit_ml.summary import to_table
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
     from galfit_ml.posterior import Posterior
-
-FORMAT_VERSION = 1
-KIND = "galfit_ml posterior"
-
-Arrays = dict[str, NDArray[Any]]
 
 _DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError, AttributeError)
 
@@ -93,7 +86,7 @@ def load(path: str | Path) -> Posterior:
         raise FileFormatError(f"File '{source}' does not exist. Check the name, and the folder you are in.")
     try:
         meta, arrays = _READERS[source.suffix.lower()](source)
-        return _posterior(meta, arrays, source)
+        return posterior_of(meta, arrays)
     except FileFormatError:
         raise
     except _DAMAGED as error:
@@ -125,66 +118,6 @@ def _replace(target: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _meta(posterior: Posterior) -> str:
-    content = {
-        "kind": KIND,
-        "format_version": FORMAT_VERSION,
-        "parameters": [asdict(p) for p in posterior.parameters],
-        "ids": posterior.ids,
-        "reasons": posterior.reasons,
-        "diagnostics": list(posterior.diagnostics),
-        "provenance": dict(posterior.provenance),
-        "arrays": list(_arrays(posterior)),
-    }
-    return json.dumps(content, indent=1)
-
-
-def _arrays(posterior: Posterior) -> Arrays:
-    """Every array of a posterior by its name in the file; diagnostics are the rows of one array."""
-    found: Arrays = {"draws": posterior.draws, "flags": posterior.flags}
-    if posterior.best_fit is not None:
-        fit = posterior.best_fit
-        found.update({f"fit_{f.name}": np.asarray(getattr(fit, f.name)) for f in fields(fit)})
-        found["fit_good"] = found["fit_good"].astype(np.uint8)
-    if posterior.embedding is not None:
-        found["embedding"] = posterior.embedding
-    if posterior.diagnostics:
-        found["diagnostics"] = np.stack([np.asarray(v, dtype=np.float64) for v in posterior.diagnostics.values()])
-    return found
-
-
-def _checked_meta(text: bytes, path: Path) -> dict[str, Any]:
-    meta: dict[str, Any] = json.loads(text)
-    if meta["kind"] != KIND:
-        raise ValueError(f"it holds a {meta['kind']!r}")
-    if meta["format_version"] > FORMAT_VERSION:
-        raise FileFormatError(
-            f"'{path}' has format version {meta['format_version']}, this galfit_ml reads up to {FORMAT_VERSION}: a "
-            "newer one wrote it. Upgrade with: pip install -U galfit-ml"
-        )
-    return meta
-
-
-def _posterior(meta: Mapping[str, Any], arrays: Arrays, path: Path) -> Posterior:
-    from galfit_ml.posterior import BestFit, Posterior
-
-    native = {name: values.astype(values.dtype.newbyteorder("=")) for name, values in arrays.items()}
-    fit = {name.removeprefix("fit_"): values for name, values in native.items() if name.startswith("fit_")}
-    if fit:
-        fit["good"] = fit["good"].astype(np.bool_)
-    return Posterior(
-        ParameterSet(tuple(Parameter(**p) for p in meta["parameters"])),
-        native["draws"],
-        tuple(meta["ids"]),
-        native["flags"],
-        tuple(meta["reasons"]),
-        BestFit(**fit) if fit else None,
-        native.get("embedding"),
-        dict(zip(meta["diagnostics"], native.get("diagnostics", ()), strict=True)),
-        meta["provenance"],
-    )
-
-
 def _ecsv(posterior: Posterior) -> bytes:
     buffer = io.StringIO()
     to_table(posterior).write(buffer, format="ascii.ecsv")
@@ -196,11 +129,11 @@ def _fits(posterior: Posterior) -> bytes:
 
     primary = fits.PrimaryHDU()
     primary.header["CONTENT"] = (KIND, "read with galfit_ml.Posterior.load")
-    primary.header["FORMAT"] = (FORMAT_VERSION, "version of this format")
+    primary.header["FORMAT"] = (version_of(arrays_of(posterior)), "version of this format")
     for key, value in posterior.provenance.items():
         primary.header.add_history(_ascii(f"{key} = {value}"))
-    meta = np.frombuffer(_meta(posterior).encode(), dtype=np.uint8)
-    images = [fits.ImageHDU(values, name=name.upper()) for name, values in _arrays(posterior).items()]
+    meta = np.frombuffer(meta_of(posterior).encode(), dtype=np.uint8)
+    images = [fits.ImageHDU(values, name=name.upper()) for name, values in arrays_of(posterior).items()]
     hdus = fits.HDUList([primary, _summary_hdu(posterior), fits.ImageHDU(meta, name="META"), *images])
     buffer = io.BytesIO()
     hdus.writeto(buffer, checksum=True)
@@ -245,7 +178,7 @@ def _read_fits(path: Path) -> tuple[dict[str, Any], Arrays]:
         warnings.simplefilter("error", AstropyUserWarning)
         try:
             with path.open("rb") as file, fits.open(file, memmap=False, checksum=True) as hdus:
-                meta = _checked_meta(hdus["META"].data.tobytes(), path)
+                meta = checked_meta(hdus["META"].data.tobytes(), path)
                 return meta, {name: hdus[name.upper()].data for name in meta["arrays"]}
         except (AstropyUserWarning, fits.VerifyError) as problem:
             raise ValueError(str(problem)) from problem
@@ -256,8 +189,8 @@ def _hdf5(posterior: Posterior) -> bytes:
 
     buffer = io.BytesIO()  # the HDF5 library takes the process down where a disk fills up under it
     with h5py.File(buffer, "w") as file:
-        file.attrs["content"], file.attrs["format_version"] = KIND, FORMAT_VERSION
-        arrays = {"meta": np.frombuffer(_meta(posterior).encode(), dtype=np.uint8), **_arrays(posterior)}
+        file.attrs["content"], file.attrs["format_version"] = KIND, version_of(arrays_of(posterior))
+        arrays = {"meta": np.frombuffer(meta_of(posterior).encode(), dtype=np.uint8), **arrays_of(posterior)}
         for name, values in arrays.items():
             file.create_dataset(name, data=values, fletcher32=values.size > 0)
         table, group = to_table(posterior), file.create_group("summary")
@@ -274,7 +207,7 @@ def _read_hdf5(path: Path) -> tuple[dict[str, Any], Arrays]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        meta = _checked_meta(file["meta"][()].tobytes(), path)
+        meta = checked_meta(file["meta"][()].tobytes(), path)
         return meta, {name: file[name][()] for name in meta["arrays"]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,14 +31,15 @@ class DummyBackend:
         mass: centre of log_stellar_mass.
         stop_at: name of a spectrum at which Ctrl-C is pressed.
         best_fit: whether it gives one.
+        companions: whether it gives histories and a trace too.
     """
 
     parameters = TARGETS
 
-    def __init__(self, mass: float = 10.0, stop_at: str = "", best_fit: bool = True) -> None:
+    def __init__(self, mass: float = 10.0, stop_at: str = "", best_fit: bool = True, companions: bool = False) -> None:
         if mass <= 0:
             raise ValueError(f"mass must be positive, not {mass}.")
-        self.mass, self.stop_at, self.best_fit = mass, stop_at, best_fit
+        self.mass, self.stop_at, self.best_fit, self.companions = mass, stop_at, best_fit, companions
 
     def infer(self, batch: SpectrumBatch, request: Request) -> Posterior:
         """Gaussian draws."""
@@ -59,4 +61,9 @@ class DummyBackend:
         chi2 = ((seen.flux - model) ** 2 * seen.ivar).sum(axis=1)
         best = BestFit(wave, seen.flux, seen.ivar, model, seen.good, chi2, seen.good.sum(axis=1))
         reasons = ("",) * len(batch)
-        return Posterior(TARGETS, draws, batch.ids, batch.flags, reasons, best if self.best_fit else None)
+        found = Posterior(TARGETS, draws, batch.ids, batch.flags, reasons, best if self.best_fit else None)
+        if not self.companions:
+            return found
+        from companion_samples import sample_histories, sample_trace  # torch, where it is asked for
+
+        return replace(found, histories=sample_histories(len(batch)), trace=sample_trace(len(batch)))

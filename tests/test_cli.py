@@ -20,6 +20,7 @@ from galfit_ml import __version__, cli
 from galfit_ml.cli import estimate
 from galfit_ml.commands import CommandInfo
 from galfit_ml.demo import example_path
+from galfit_ml.plots import available
 from galfit_ml.posterior import Posterior
 from galfit_ml.progress import shown_progress
 from galfit_ml.registry import Registry, registry
@@ -265,6 +266,19 @@ def test_each_spectrum_has_its_own_figures(
     assert "holds figures already" in capsys.readouterr().err
 
 
+def test_histories_and_traces_get_figures_where_there_are_any(
+    tmp_path: Path, spectra: Callable[..., list[str]]
+) -> None:
+    folder, option = tmp_path / "figures", ("--option", "companions=true", "--samples", "30")
+    assert run(*spectra("a", "bad"), "--plots", folder, "--out", tmp_path / "r.fits", *option) == 1
+    kinds = ("corner", "fit", "history", "trace")
+    assert sorted(p.name for p in folder.iterdir()) == [f"a_{kind}.png" for kind in kinds]
+    again = Posterior.load(tmp_path / "r.fits")
+    assert list(available(again, 0)) == list(kinds)
+    assert np.isnan(again.histories.sfr[1]).all()
+    assert again.trace.n_steps[1] == 0
+
+
 def test_figure_names_are_plain_and_never_the_same() -> None:
     names = ["a/b c", "a_b_c", "A_b_c", "", "..", "Ω", "x" * 300, "x" * 301, "a", "a-2", "a"]
     stems = estimate._stems(names)
@@ -384,7 +398,7 @@ def test_elsewhere_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPat
             progress(done, 3, message)
     assert stream.getvalue().splitlines() == [
         "[   1.0 s] 0/3 spectra  scan",
-        "[  12.0 s] 2/3 spectra  sample",
+        "[  12.0 s] 2/3 spectra, about 3 s left  sample",
         "[  12.5 s] 3/3 spectra",
     ]
     assert "\r" not in stream.getvalue()

@@ -1,7 +1,7 @@
 """The emcee backend keeps the promises every backend makes.
 
 Short chains on coarse spectra: what is checked is the bookkeeping. Coverage needs long chains on many spectra and is
-measured by a benchmark, `python -m benchmarks.emcee_coverage`.
+measured by a benchmark, `python -m benchmarks.emcee.calibration`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from galfit_ml.testing import default_instrument, parametrize_with_checks
 
-SHORT = {"n_starts": 2, "n_walkers": 56, "n_burn": 10, "max_steps": 20}
+SHORT = {"effort": 0.1, "max_steps": 10, "n_effective": 20.0}
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ CHILDREN = {
     "PriorError": ValueError,
     "FileFormatError": ValueError,
     "OutputExistsError": FileExistsError,
+    "WorkerError": RuntimeError,
 }
 
 

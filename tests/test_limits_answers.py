@@ -13,20 +13,21 @@ from matplotlib.figure import Figure
 
 from benchmarks.limits import references as references_module
 from benchmarks.limits.__main__ import main
-from benchmarks.limits.axis import Bin, ScanAxis
 from benchmarks.limits.cache import read_arrays, short_hash, source_of, write_arrays
 from benchmarks.limits.figure import draw
-from benchmarks.limits.library import Library, load_library, settings_key, training_prior
+from benchmarks.limits.library import load_library, settings_key, training_prior
 from benchmarks.limits.mocks import LimitsError, Mocks
 from benchmarks.limits.options import number_range
 from benchmarks.limits.references import References, references
-from benchmarks.limits.scan import LibraryScan
 from benchmarks.limits.tables import Scores, convergence_table, reliability_table, success_table, write_csv
-from benchmarks.limits.templates import Size
 from benchmarks.limits.window import SUCCESS, Answers, answers, probability, success, window_sums
 from galfit_ml.errors import FileFormatError, UnknownNameError
 from galfit_ml.instruments import get_instrument
 from galfit_ml.simulate import survey
+from galfit_ml_emcee.library.axis import Bin, ScanAxis
+from galfit_ml_emcee.library.library import Library
+from galfit_ml_emcee.library.scan import LibraryScan
+from galfit_ml_emcee.library.templates import Size
 
 AXIS = ScanAxis(3800.0, 9200.0, (0.0, 0.3), 70.0)
 SDSS = get_instrument("sdss")
@@ -213,7 +214,7 @@ def test_the_source_that_a_key_covers_is_all_that_templates_are_made_with() -> N
         "def add_lines",
     ):
         assert part in text
-    assert "class LibraryScan" in source_of("benchmarks.limits", "references").decode()
+    assert "class LibraryScan" in source_of("galfit_ml_emcee.library", "scan").decode()
     assert short_hash(b"a", b"bc") != short_hash(b"ab", b"c")
 
 

@@ -12,19 +12,20 @@ from scipy.ndimage import uniform_filter1d
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from benchmarks.limits.amplitude import log_integral
-from benchmarks.limits.axis import Bin, ScanAxis
-from benchmarks.limits.correlate import Correlator, correlate
-from benchmarks.limits.data import Native, calibration_columns, scan_data
 from benchmarks.limits.known import known_log_posterior, known_terms
-from benchmarks.limits.library import Library, training_prior
-from benchmarks.limits.scan import LAGS, LibraryScan, amplitude_bounds, band_flux, interpolation, nodes
-from benchmarks.limits.templates import BinTemplates, Size, TemplateMaker, compress, grid_pixels, log_dilution
+from benchmarks.limits.library import training_prior
 from galfit_ml.instruments import Arm, Instrument, Resolution, get_instrument
 from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.galaxy import GalaxyModel
 from galfit_ml.simulate.pixels import Pixels
 from galfit_ml.simulate.prior import MASS_RANGE
+from galfit_ml_emcee.library.amplitude import log_integral
+from galfit_ml_emcee.library.axis import Bin, ScanAxis
+from galfit_ml_emcee.library.correlate import Correlator, correlate
+from galfit_ml_emcee.library.data import Native, calibration_columns, scan_data
+from galfit_ml_emcee.library.library import Library
+from galfit_ml_emcee.library.scan import LAGS, LibraryScan, amplitude_bounds, band_flux, interpolation, nodes
+from galfit_ml_emcee.library.templates import BinTemplates, Size, TemplateMaker, compress, grid_pixels, log_dilution
 
 AXIS = ScanAxis(7000.0, 7700.0, (0.5, 0.56), 60.0)
 R2000 = Resolution((5000.0,), (2000.0,), "R")

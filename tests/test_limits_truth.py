@@ -9,19 +9,20 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from benchmarks.limits.axis import ScanAxis
-from benchmarks.limits.data import ScanData
 from benchmarks.limits.known import known_log_posterior
-from benchmarks.limits.library import Library, load_library
+from benchmarks.limits.library import load_library
 from benchmarks.limits.mocks import Mocks, galaxies_of
 from benchmarks.limits.references import References, references
-from benchmarks.limits.scan import LibraryScan
-from benchmarks.limits.templates import Size
 from benchmarks.limits.window import answers, success
 from galfit_ml.instruments import get_instrument
 from galfit_ml.simulate import survey
 from galfit_ml.simulate.galaxy import GalaxyModel
 from galfit_ml.simulate.spectrograph import Spectrograph
+from galfit_ml_emcee.library.axis import ScanAxis
+from galfit_ml_emcee.library.data import ScanData
+from galfit_ml_emcee.library.library import Library
+from galfit_ml_emcee.library.scan import LibraryScan
+from galfit_ml_emcee.library.templates import Size
 
 MOONS = get_instrument("moons-lr")
 RANGE = (0.8, 1.4)

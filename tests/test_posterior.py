@@ -155,7 +155,7 @@ def test_shapes_that_contradict_each_other_are_refused() -> None:
         replace(good, draws=good.draws[:, :, :4])
     with pytest.raises(ValueError, match="flags, reasons and diagnostics must have 2 rows"):
         replace(good, diagnostics={"ess": np.zeros(3)})
-    with pytest.raises(ValueError, match="best_fit and embedding must have 2 rows"):
+    with pytest.raises(ValueError, match="best_fit, embedding, histories and trace must have 2 rows"):
         replace(good, best_fit=sample_fit(3))
     with pytest.raises(ValueError, match="must share one shape"):
         replace(good.best_fit, flux=good.best_fit.flux[:, :-1])

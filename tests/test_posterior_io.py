@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import warnings
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable
+from companion_samples import sample_histories, sample_trace, whole_posterior, with_calibration
 from conftest import FreshPython
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posterior_samples import GALAXY, REASON, sample_posterior
+from posterior_samples import GALAXY, REASON, sample_draws, sample_fit, sample_posterior
 
 from galfit_ml.errors import FileFormatError, OutputExistsError
 from galfit_ml.posterior import Posterior
@@ -33,11 +35,10 @@ def assert_same(found: Posterior, expected: Posterior) -> None:
     assert list(found.diagnostics) == list(expected.diagnostics)
     pairs = [(found.draws, expected.draws), (found.flags, expected.flags), (found.embedding, expected.embedding)]
     pairs += [(found.diagnostics[k], expected.diagnostics[k]) for k in expected.diagnostics]
-    assert (found.best_fit is None) == (expected.best_fit is None)
-    if expected.best_fit is not None:
-        pairs += [
-            (getattr(found.best_fit, f.name), getattr(expected.best_fit, f.name)) for f in fields(expected.best_fit)
-        ]
+    for name in ("best_fit", "histories", "trace"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert (one is None) == (other is None)
+        pairs += [] if other is None else [(getattr(one, f.name), getattr(other, f.name)) for f in fields(other)]
     for one, other in pairs:
         assert (one is None) == (other is None)
         if one is not None:
@@ -58,6 +59,59 @@ def test_what_is_not_there_stays_away(tmp_path: Path, suffix: str) -> None:
     bare = replace(sample_posterior(2), best_fit=None, embedding=None, diagnostics={}, provenance={})
     bare = replace(bare, draws=bare.draws.astype(np.float32))
     assert_same(load(save(bare, tmp_path / f"bare{suffix}")), bare)
+
+
+@pytest.mark.parametrize("suffix", WHOLE)
+def test_histories_trace_calibration_and_noise_come_back_bit_for_bit(tmp_path: Path, suffix: str) -> None:
+    posterior = whole_posterior(parameters=GALAXY)
+    again = load(save(posterior, tmp_path / f"whole{suffix}"))
+    assert_same(again, posterior)
+    assert again.histories.sfr.dtype == again.trace.values.dtype == np.float32
+    assert np.isnan(again.histories.sfr[2]).all()
+    assert_same(load(save(posterior[:0], tmp_path / f"none{suffix}")), posterior[:0])
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".h5"])
+@pytest.mark.parametrize("part", ["histories", "trace", "calibration", "noise_scale"])
+def test_each_part_is_kept_without_the_others(tmp_path: Path, suffix: str, part: str) -> None:
+    fit = with_calibration(sample_fit(2))
+    parts = {
+        "histories": {"histories": sample_histories(2)},
+        "trace": {"trace": sample_trace(2)},
+        "calibration": {"best_fit": replace(fit, noise_scale=None)},
+        "noise_scale": {"best_fit": replace(fit, calibration=None)},
+    }
+    posterior = replace(sample_posterior(2, 10), **parts[part])
+    path = posterior.save(tmp_path / f"p{suffix}")
+    assert_same(load(path), posterior)
+    assert format_of(path) == 2
+
+
+def format_of(path: Path) -> int:
+    """The version that stands at the top of a file."""
+    if path.suffix == ".fits":
+        return fits.getheader(path)["FORMAT"]
+    with h5py.File(path) as file:
+        return int(file.attrs["format_version"])
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".h5"])
+def test_what_older_versions_can_hold_is_written_as_they_read_it(tmp_path: Path, suffix: str) -> None:
+    assert format_of(sample_posterior().save(tmp_path / f"p{suffix}")) == 1
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".h5"])
+def test_a_file_of_format_1_still_loads(tmp_path: Path, suffix: str) -> None:
+    packed = Path(__file__).parent / "data" / f"posterior_format_1{suffix}.gz"
+    path = tmp_path / f"old{suffix}"
+    path.write_bytes(gzip.decompress(packed.read_bytes()))
+    old = load(path)
+    assert (old.histories, old.trace, old.best_fit.calibration, old.best_fit.noise_scale) == (None, None, None, None)
+    np.testing.assert_array_equal(old.draws[:2], sample_draws(3, 5)[:2])
+    assert old.ids == ("galaxy-0", "galaxy-1", "galaxy-2")
+    assert old.best_fit.good.dtype == bool
+    assert old.reasons[2] == REASON
+    old.plot_fit(0)
 
 
 @pytest.mark.parametrize("suffix", WHOLE)
@@ -233,7 +287,7 @@ def test_a_file_cut_short_is_recognised(tmp_path: Path, suffix: str, part: float
 
 
 def test_fits_cut_between_two_parts_is_recognised(tmp_path: Path) -> None:
-    path = sample_posterior().save(tmp_path / "p.fits")
+    path = whole_posterior().save(tmp_path / "p.fits")
     with fits.open(path) as hdus:
         ends = [hdu.fileinfo()["datLoc"] + hdu.fileinfo()["datSpan"] for hdu in hdus]
     content = path.read_bytes()
@@ -244,14 +298,30 @@ def test_fits_cut_between_two_parts_is_recognised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".h5"])
-def test_a_flipped_bit_in_the_draws_is_noticed(tmp_path: Path, suffix: str) -> None:
-    posterior = sample_posterior()
+@pytest.mark.parametrize("part", ["draws", "histories", "trace"])
+def test_a_flipped_bit_is_noticed(tmp_path: Path, suffix: str, part: str) -> None:
+    posterior = whole_posterior()
     path = posterior.save(tmp_path / f"p{suffix}")
     content = bytearray(path.read_bytes())
-    value = posterior.draws[1, 200, 1]
-    where = content.index(np.array([value], dtype=">f8" if suffix == ".fits" else "<f8").tobytes())
+    trace, histories = posterior.trace, posterior.histories
+    values = {"draws": posterior.draws[1, 200, 1:2], "histories": histories.sfr[1, 50, 3:4]}
+    hit = values.get(part, trace.log_density[1, 100, 7:8])
+    where = content.index(hit.astype(hit.dtype.newbyteorder(">" if suffix == ".fits" else "<")).tobytes())
     content[where + 3] ^= 1
     path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="cannot be read as a posterior"):
+        load(path)
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".h5"])
+def test_a_part_that_was_taken_out_is_noticed(tmp_path: Path, suffix: str) -> None:
+    path = whole_posterior().save(tmp_path / f"p{suffix}")
+    if suffix == ".h5":
+        with h5py.File(path, "a") as file:
+            del file["trace_log_density"]
+    else:
+        with fits.open(path, mode="update") as hdus:
+            del hdus["TRACE_LOG_DENSITY"]
     with pytest.raises(FileFormatError, match="cannot be read as a posterior"):
         load(path)
 
@@ -269,9 +339,8 @@ def test_other_people_s_files_are_recognised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".fits", ".h5"])
 def test_a_newer_format_says_upgrade(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("galfit_ml.posterior_io.FORMAT_VERSION", 2)
-    path = sample_posterior().save(tmp_path / f"new{suffix}")
-    monkeypatch.setattr("galfit_ml.posterior_io.FORMAT_VERSION", 1)
+    path = whole_posterior().save(tmp_path / f"new{suffix}")
+    monkeypatch.setattr("galfit_ml.archive.FORMAT_VERSION", 1)
     with pytest.raises(FileFormatError, match=r"format version 2.*pip install -U galfit-ml"):
         load(path)
 

@@ -13,18 +13,18 @@ import sys
 
 import torch
 
-from benchmarks.limits.axis import ScanAxis
 from benchmarks.limits.figure import draw
 from benchmarks.limits.library import load_library
 from benchmarks.limits.mocks import Mocks
 from benchmarks.limits.options import parse
 from benchmarks.limits.references import References, references
 from benchmarks.limits.tables import Scores, convergence_table, reliability_table, success_table, write_csv
-from benchmarks.limits.templates import Size
 from benchmarks.limits.window import SUCCESS
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.progress import shown_progress
 from galfit_ml.simulate import survey
+from galfit_ml_emcee.library.axis import ScanAxis
+from galfit_ml_emcee.library.templates import Size
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.limits.amplitude import log_integral
-from benchmarks.limits.axis import ScanAxis
-from benchmarks.limits.correlate import correlate
-from benchmarks.limits.data import ScanData
-from benchmarks.limits.templates import grid_pixels
 from galfit_ml.instruments import Instrument
 from galfit_ml.simulate.galaxies import Galaxies
 from galfit_ml.simulate.galaxy import GalaxyModel
+from galfit_ml_emcee.library.amplitude import log_integral
+from galfit_ml_emcee.library.axis import ScanAxis
+from galfit_ml_emcee.library.correlate import correlate
+from galfit_ml_emcee.library.data import ScanData
+from galfit_ml_emcee.library.templates import grid_pixels
 
 
 @torch.no_grad()

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.limits.axis import Bin, ScanAxis
 from benchmarks.limits.cache import read_arrays, short_hash, source_of, write_arrays
-from benchmarks.limits.templates import BinTemplates, Size, TemplateMaker
 from galfit_ml.instruments import Instrument
-from galfit_ml.simulate.cosmology import Cosmology
 from galfit_ml.simulate.galaxy import GalaxyModel
 from galfit_ml.simulate.prior import GalaxyPrior
+from galfit_ml_emcee.library.axis import Bin, ScanAxis
+from galfit_ml_emcee.library.library import Library, training_prior
+from galfit_ml_emcee.library.templates import BinTemplates, Size, TemplateMaker
 
 Report = Callable[[int, int, str], None]
-
-
-def training_prior(instrument: Instrument) -> GalaxyPrior:
-    """The prior of the training spectra of an instrument, as `galfit_ml.simulate.survey` draws them."""
-    return GalaxyPrior(instrument.redshift_range, instrument.magnitude_range)
-
-
-@dataclass(frozen=True, eq=False)
-class Library:
-    """Templates for a scan.
-
-    Args:
-        instrument, axis, prior: what they were made for.
-        bins: templates of each redshift bin.
-        size: of each bin.
-        key: changes with every setting and with the code of the galaxy model.
-        cosmology: of the galaxy model.
-    """
-
-    instrument: Instrument
-    axis: ScanAxis
-    prior: GalaxyPrior
-    bins: tuple[BinTemplates, ...]
-    size: Size
-    key: str
-    cosmology: Cosmology
-
-    @property
-    def loss(self) -> Tensor:
-        """[all templates of all bins] share of the sum of squares that truncation loses."""
-        return torch.cat([b.loss for b in self.bins])
 
 
 def load_library(
@@ -109,4 +78,4 @@ def settings_key(instrument: Instrument, axis: ScanAxis, prior: GalaxyPrior, siz
     shape = [(a.name, a.low, a.high, a.sampling, a.step, a.resolution) for a in instrument.arms]
     settings = repr((shape, instrument.magnitude_band, axis, axis.bins(), prior, size, seed, grid)).encode()
     model = source_of("galfit_ml.simulate", "galaxy", "prior")
-    return short_hash(settings, model, source_of("benchmarks.limits", "templates"))
+    return short_hash(settings, model, source_of("galfit_ml_emcee.library", "templates"))

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from torch import Tensor
 
-from benchmarks.limits.axis import ScanAxis
-from benchmarks.limits.data import Native, ScanData, calibration_columns, scan_data
 from benchmarks.limits.known import rest_spectra
 from galfit_ml.errors import GalfitMLError, unknown_name
 from galfit_ml.instruments import Instrument
@@ -26,6 +24,8 @@ from galfit_ml.simulate.history import StarFormation
 from galfit_ml.simulate.spectrograph import Spectrograph
 from galfit_ml.simulate.surveys import MockSurvey
 from galfit_ml.simulate.surveys.sample import on_device
+from galfit_ml_emcee.library.axis import ScanAxis
+from galfit_ml_emcee.library.data import Native, ScanData, calibration_columns, scan_data
 
 Floats = NDArray[np.float64]
 

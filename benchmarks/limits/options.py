@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.limits.axis import STEP_KMS
 from benchmarks.limits.cache import default_cache
 from benchmarks.limits.mocks import NUISANCES
-from benchmarks.limits.templates import Size
+from galfit_ml_emcee.library.axis import STEP_KMS
+from galfit_ml_emcee.library.templates import Size
 
 LEAST_STEP, LARGEST_STEP = 5.0, 300.0
 """km/s: a finer grid needs more memory than there is, a coarser one sees no line."""

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.limits.axis import ScanAxis
 from benchmarks.limits.cache import read_arrays, short_hash, source_of, write_arrays
 from benchmarks.limits.known import known_log_posterior
-from benchmarks.limits.library import Library
 from benchmarks.limits.mocks import Mocks
-from benchmarks.limits.scan import LibraryScan
 from benchmarks.limits.window import Answers, answers
 from galfit_ml.simulate.galaxy import GalaxyModel
+from galfit_ml_emcee.library.axis import ScanAxis
+from galfit_ml_emcee.library.library import Library
+from galfit_ml_emcee.library.scan import LibraryScan
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Report = Callable[[int, int, str], None]
@@ -88,7 +88,8 @@ class _Runner:
     def __init__(self, scan: LibraryScan, library: Library, nuisances: str) -> None:
         self.scan, self.axis, self.nuisances = scan, library.axis, nuisances
         own, noise = source_of("benchmarks.limits", "references"), source_of("galfit_ml.simulate", "spectrograph")
-        self.key = short_hash(library.key.encode(), own, noise)
+        machine = source_of("galfit_ml_emcee.library", "scan", "data")
+        self.key = short_hash(library.key.encode(), own, machine, noise)
         fine = library.axis.step_kms / KNOWN_REFINEMENT
         self.fine = ScanAxis(library.axis.low, library.axis.high, library.axis.redshift, fine)
         self.model = GalaxyModel(device=str(scan.device))

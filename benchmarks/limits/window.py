@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.limits.axis import ScanAxis
+from galfit_ml_emcee.library.axis import ScanAxis
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,6 @@ from galfit_ml.cli.console import tell
 from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from galfit_ml.api import Estimator
     from galfit_ml.backend import Progress
     from galfit_ml.instruments import Instrument
@@ -50,7 +48,7 @@ def add_to(commands: Any) -> None:
     add("--ebv", type=float, metavar="MAG", help="E(B-V) of the Milky Way, taken out of all spectra (default: nothing)")
     add("--dust-map", choices=("sfd",), help="take out what this map has at the coordinates in the headers")
     add("--out", type=Path, action="append", default=[], metavar="FILE", help=".ecsv, .fits or .h5; may be repeated")
-    add("--plots", type=Path, metavar="DIR", help="folder for figures: the draws, the fit or what mattered")
+    add("--plots", type=Path, metavar="DIR", help="folder for figures: draws, fit, history, trace, what mattered")
     add("--overwrite", action="store_true", help="replace output that is there")
     add("--option", type=option, action="append", default=[], metavar="KEY=VALUE", help="an option of the backend")
     parser.set_defaults(run=run)
@@ -166,26 +164,16 @@ def _save(posterior: Posterior, path: Path, overwrite: bool) -> bool:
 
 
 def _plot(posterior: Posterior, folder: Path) -> None:
+    from galfit_ml.plots import available
+
     folder.mkdir(parents=True, exist_ok=True)
     for index, stem in enumerate(_stems(posterior.ids)):
-        if not posterior.ok[index]:
-            continue
-        for kind, draw in _figures(posterior, index).items():
+        for kind, draw in available(posterior, index).items():
             try:
                 draw().savefig(folder / f"{stem}_{kind}.png")
             except GalfitMLError as error:
                 tell(f"galfit-ml: no {kind} figure of {posterior.ids[index]}: {error}")
     tell(f"figures are in {folder}")
-
-
-def _figures(posterior: Posterior, index: int) -> dict[str, Callable[[], Figure]]:
-    """What can be drawn of a spectrum: its draws, and the fit or what mattered, if the backend has one."""
-    figures: dict[str, Callable[[], Figure]] = {"corner": lambda: posterior.plot(index)}
-    if posterior.best_fit is not None:
-        figures["fit"] = lambda: posterior.plot_fit(index)
-    if posterior.sources and posterior.sources[index] is not None:
-        figures["saliency"] = lambda: posterior.plot_saliency("redshift", index)
-    return figures
 
 
 def _stems(names: Sequence[str]) -> list[str]:

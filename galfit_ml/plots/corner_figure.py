@@ -12,6 +12,7 @@ from galfit_ml.plots.canvas import (
     DATA,
     EDGE,
     FILL,
+    axis_label,
     new_figure,
     one_row,
     own_style,
@@ -130,14 +131,10 @@ def _dress(axes: NDArray[Any], place: tuple[int, int], horizontal: Parameter, ve
         axis.set_major_formatter(ScalarFormatter(useOffset=False))
         axis.set_tick_params(direction="in", labelsize=7.5, labelrotation=40, labelleft=shown, labelbottom=shown)
         if shown:
-            axis.set_label_text(_axis_label(label), fontsize=10)
+            axis.set_label_text(axis_label(label), fontsize=10)
             axis.set_label_coords(*((0.5, -0.3) if axis is panel.xaxis else (-0.28, 0.5)))
     if i == j:
         panel.set_yticks([])
-
-
-def _axis_label(parameter: Parameter) -> str:
-    return f"{parameter.label}  [{parameter.unit}]" if parameter.unit and not parameter.is_log else parameter.label
 
 
 def _corner_notes(figure: Figure, row: Posterior, left_out: list[Parameter], n: int) -> None:

@@ -103,6 +103,7 @@ class GalaxyModel:
         self.lines = EmissionLines(grid)
         self._ages = 0.5 * (grid.age_edges[1:] + grid.age_edges[:-1])
         self._surviving = grid.living_fraction + grid.remnant_fraction
+        self._last: tuple[Pixels, PixelSampler] | None = None
         self._rate = (grid.ionising_rate[:, : self.n_young] / 1e46).float()
 
     def observe(self, galaxies: Galaxies, pixels: Pixels, unit: float = 1e-17) -> ModelSpectra:
@@ -115,7 +116,7 @@ class GalaxyModel:
         """
         order = torch.argsort(galaxies.redshift)
         weights, reddening = pixels.band_weights() * unit, milky_way(pixels.wavelength).float()
-        sampler = PixelSampler(self.grid, self._library_variance, pixels)
+        sampler = self._sampler(pixels)
         flux = torch.empty(len(galaxies), len(pixels.wavelength), device=self.device)
         parts = []
         for rows in torch.split(order, CHUNK):
@@ -130,10 +131,20 @@ class GalaxyModel:
         back = torch.argsort(order)
         return ModelSpectra(flux, *(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
 
+    def _sampler(self, pixels: Pixels) -> PixelSampler:
+        """The sampler of these pixels; the last one is kept, since a sampler of posteriors asks again and again."""
+        if self._last is None or self._last[0] is not pixels:
+            self._last = pixels, PixelSampler(self.grid, self._library_variance, pixels)
+        return self._last[1]
+
     def line_luminosities(self, galaxies: Galaxies) -> Tensor:
         """Light that leaves the galaxies in each line of `self.lines`, [n, n_line] L_sun per M_sun formed."""
         mass, z_weights = self._formed(galaxies)
         return self.lines.strengths(galaxies, self._nebular_emission(galaxies, mass, z_weights)[1], mass, z_weights)
+
+    def formed(self, galaxies: Galaxies) -> FormedMass:
+        """Formed mass in the age bins of the grid, per unit formed mass."""
+        return self._formed(galaxies)[0]
 
     def to_flux(self, redshift: Tensor, unit: float) -> Tensor:
         """[n] flux density, in `unit`, per L_sun / (rest angstrom): L / (4 pi d_L^2 (1 + z))."""

@@ -8,14 +8,14 @@ from galfit_ml.hookspecs import hookimpl
 
 @hookimpl
 def galfit_ml_backends() -> list[BackendInfo]:
-    """The `emcee` backend and the redshift scan it starts from."""
+    """The `emcee` backend."""
     return [
         BackendInfo(
             name="emcee",
             target="galfit_ml_emcee.backend:EmceeBackend",
-            summary="template fit: redshift scan, then affine-invariant sampling (emcee) of a full galaxy model",
+            summary="template fit: redshift scan, then emcee over a full galaxy model around every likely redshift",
             install_hint="Install it with: pip install emcee torch",
-            # Coverage on simulations has not been shown yet (docs/results.md); a promise needs proof.
+            # Coverage: benchmarks.emcee.calibration (docs/emcee.md); the check of the contract would take hours.
             tags=Tags(calibrated=False, best_fit=True),
             requires=("emcee", "torch"),
         ),

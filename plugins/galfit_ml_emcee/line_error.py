@@ -2,16 +2,23 @@
 
 Two numbers (metallicity, log U) cannot give every H II region's line ratios: densities, N/O and geometry scatter them.
 Each line (or close doublet) gets a free factor 1 + c with c ~ N(0, `RELATIVE_ERROR`), marginalised like the flux
-calibration. Its column is a bump at the line times the share of the light there that is line, measured from the data,
+calibration. Its column is the share of the light that is this line in the best model of the spectrum, pixel by pixel,
 so that a spectrum without lines keeps all the weight of its absorption lines.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
+from typing import Any
 
-from galfit_ml.simulate.smoothing import C_KMS
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from galfit_ml.simulate.galaxies import Galaxies
+from galfit_ml.simulate.galaxy import GalaxyModel
+from galfit_ml.simulate.pixels import Pixels
 
 RELATIVE_ERROR = 0.15
 """Relative error of a line flux beyond the grid's two parameters."""
@@ -35,38 +42,54 @@ LINES = (
 )
 """Vacuum wavelengths, angstrom; the members of a group share one factor."""
 
-BUMP_KMS = 220.0
-LEAST_SHARE = 0.01
+NEAR_ANGSTROM = 0.6
+"""A line of the model this near to one of `LINES` is that line."""
+
+LEAST_SHARE = 0.003
+"""Lines that are nowhere more of the light than this are left alone."""
 
 
-def line_error_basis(
-    wavelength: NDArray[np.float64], flux: NDArray[np.float64], good: NDArray[np.bool_], redshift: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns and prior widths of the line factors.
+class Dimmed:
+    """The emission lines of a galaxy model without one group.
 
     Args:
-        wavelength, flux, good: [n_pix] the spectrum.
-        redshift: where its lines are.
-
-    Returns:
-        basis [n_pix, j] and sigma [j], for the j groups that have at least 1 % of line light.
+        lines: of the model.
+        group: wavelengths of those left out.
     """
-    columns, widths = [], []
-    for group in LINES:
-        velocity = np.min([np.abs(C_KMS * (wavelength / (line * (1 + redshift)) - 1)) for line in group], axis=0)
-        share = _line_share(velocity, flux, good)
-        if share > LEAST_SHARE:
-            columns.append(np.exp(-0.5 * (velocity / BUMP_KMS) ** 2))
-            widths.append(RELATIVE_ERROR * share)
-    if not columns:
-        return np.zeros((len(wavelength), 0)), np.zeros(0)
-    return np.stack(columns, axis=1), np.array(widths)
+
+    def __init__(self, lines: Any, group: tuple[float, ...]) -> None:
+        self._lines = lines
+        self._kept = torch.stack([(lines.wavelength - line).abs() > NEAR_ANGSTROM for line in group]).all(dim=0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lines, name)
+
+    def strengths(self, *arguments: Any) -> Tensor:
+        """Luminosities, [n, n_line]."""
+        out: Tensor = self._lines.strengths(*arguments)
+        return torch.where(self._kept, out, 0.0)
 
 
-def _line_share(velocity: NDArray[np.float64], flux: NDArray[np.float64], good: NDArray[np.bool_]) -> float:
-    """Share of the flux at a line's centre that stands above its surroundings, 0 to 1."""
-    centre, side = good & (velocity < BUMP_KMS), good & (velocity > 1200) & (velocity < 3000)
-    if centre.sum() < 2 or side.sum() < 10:
-        return 0.0
-    level, peak = float(np.median(flux[side])), float(np.percentile(flux[centre], 75))
-    return float(np.clip((peak - level) / peak, 0.0, 1.0)) if peak > 0 else 0.0
+def line_factors(
+    model: GalaxyModel, galaxy: Galaxies, pixels: Pixels, error: float = RELATIVE_ERROR
+) -> NDArray[np.float64]:
+    """Columns [n_pix, j] of the line factors: standard normals times these, summed, are the relative error of the flux.
+
+    Args:
+        model: galaxy model; its lines are put back.
+        galaxy: the best one, a single row.
+        pixels: of the spectrum.
+        error: relative error of a line; 0 for none.
+    """
+    whole = model.observe(galaxy, pixels)
+    fixed, lines = replace(galaxy, log_formed_mass=whole.log_formed_mass), model.lines
+    columns = []
+    try:
+        for group in LINES if error > 0 else ():
+            model.lines = Dimmed(lines, group)  # type: ignore[assignment] # has all that the model asks of it
+            share = 1 - model.observe(fixed, pixels).flux[0] / whole.flux[0].clamp(min=1e-30)
+            if float(share.max()) > LEAST_SHARE:
+                columns.append(error * share.double().numpy())
+    finally:
+        model.lines = lines
+    return np.stack(columns, axis=1) if columns else np.zeros((len(pixels.wavelength), 0))

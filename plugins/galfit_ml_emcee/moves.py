@@ -1,21 +1,25 @@
-"""Proposals for emcee that know where the posterior's modes are.
+"""Proposals for emcee that know where the posterior's modes are, and what it looks like.
 
-`GaussianMove` takes preconditioned Crank-Nicolson steps about a mode: x' = mu + sqrt(1 - b^2) (x - mu) + b xi with
+`gaussian_step` takes preconditioned Crank-Nicolson steps about a mode: x' = mu + sqrt(1 - b^2) (x - mu) + b xi with
 xi ~ N(0, S) leaves N(mu, S) unchanged (Cotter et al. 2013, Statistical Science 28, 424, generalised from the prior to a
-reference Gaussian). Where the posterior is close to N(mu, S), nearly every step is accepted even in many dimensions.
-`ModeJump` carries a walker from its place in one mode to the same place in another: x' = mu_j + L_j L_k^-1 (x - mu_k),
-with the Jacobian |L_j| / |L_k|; without it the share of each mode would be whatever the start gave it. Both draw the
-mode without looking at x, and both correct for the reference, so the posterior is sampled whatever mu and S are.
+reference Gaussian). `jump_step` carries a walker from its place in one mode to the same place in another:
+x' = mu_j + L_j L_k^-1 (x - mu_k), with the Jacobian |L_j| / |L_k|. Both draw the mode without looking at x, and both
+correct for the reference, so that the posterior is sampled whatever mu and S are. `SurrogateMove` takes hundreds of
+such steps under a cheap stand-in of the posterior and corrects for it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from emcee.moves import MHMove
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from galfit_ml_emcee.walk import Walk
 
 Floats = NDArray[np.float64]
 
@@ -46,13 +50,27 @@ class Modes:
 
     def whiten(self, x: Floats, k: NDArray[np.intp]) -> Floats:
         """Place of x [n, d] relative to the modes k [n]: L_k^-1 (x - mu_k)."""
-        return np.asarray(np.linalg.solve(self.root[k], (x - self.mean[k])[:, :, None])[:, :, 0])
+        return self._each(self._inverse, x - self.mean[k], k)
 
     def place(self, white: Floats, k: NDArray[np.intp]) -> Floats:
         """The inverse of `whiten`: mu_k + L_k w."""
-        return np.asarray(self.mean[k] + np.einsum("nij,nj->ni", self.root[k], white))
+        return np.asarray(self.mean[k] + self._each(self.root, white, k))
 
-    @property
+    def _each(self, matrices: Floats, rows: Floats, k: NDArray[np.intp]) -> Floats:
+        """Row i times matrix k[i], [n, d]."""
+        if len(matrices) == 1:
+            return np.asarray(rows @ matrices[0].T)
+        out = np.empty_like(rows)
+        for number in np.unique(k):
+            own = k == number
+            out[own] = rows[own] @ matrices[number].T
+        return out
+
+    @cached_property
+    def _inverse(self) -> Floats:
+        return np.asarray(np.linalg.inv(self.root))
+
+    @cached_property
     def log_volume(self) -> Floats:
         """ln |det L| of each mode, [k]."""
         return np.asarray(np.linalg.slogdet(self.root)[1])
@@ -66,36 +84,50 @@ class Modes:
         return np.argmax(scores, axis=0)
 
 
+def gaussian_step(modes: Modes, x: Floats, random: Any) -> tuple[Floats, Floats]:
+    """pCN proposals [n, d] about modes chosen by weight, and ln of backward over forward proposal density, [n]."""
+    k = random.choice(len(modes.weight), size=len(x), p=modes.weight)
+    b = np.asarray(STEPS)[random.randint(len(STEPS), size=len(x))][:, None]
+    white = modes.whiten(x, k)
+    moved = np.sqrt(1 - b**2) * white + b * random.standard_normal(x.shape)
+    return modes.place(moved, k), 0.5 * ((moved**2).sum(axis=1) - (white**2).sum(axis=1))
+
+
+def jump_step(modes: Modes, x: Floats, random: Any) -> tuple[Floats, Floats]:
+    """Each point's place in one mode carried to another [n, d], and ln of the Jacobian, [n]."""
+    n_modes = len(modes.weight)
+    here = random.randint(n_modes, size=len(x))
+    there = (here + random.randint(1, n_modes, size=len(x))) % n_modes
+    volume = modes.log_volume
+    return modes.place(modes.whiten(x, here), there), volume[there] - volume[here]
+
+
 class GaussianMove(MHMove):
     """pCN steps about the modes, each as often as its weight says."""
 
     def __init__(self, modes: Modes) -> None:
         self.modes = modes
+        super().__init__(lambda x, random: gaussian_step(modes, x, random))
+
+
+class SurrogateMove(MHMove):
+    """Many steps under a cheap density, then one acceptance step with the true one.
+
+    The walk's kernel is reversible under the surrogate s, so that a proposal y from x is accepted with probability
+    min(1, p(y) s(x) / (p(x) s(y))): the samples are those of p whatever s is (Liu 2001, Monte Carlo Strategies in
+    Scientific Computing, sec. 9.4.3; Christen & Fox 2005, J. Comput. Graph. Stat. 14, 795).
+
+    Args:
+        walk: under the surrogate.
+        n_steps: of the walk.
+    """
+
+    def __init__(self, walk: Walk, n_steps: int) -> None:
+        self.walk, self.n_steps = walk, n_steps
         super().__init__(self._propose)
 
     def _propose(self, x: Floats, random: Any) -> tuple[Floats, Floats]:
-        """Proposals [n, d] and ln of the ratio of proposal densities, backward over forward, [n]."""
-        k = random.choice(len(self.modes.weight), size=len(x), p=self.modes.weight)
-        b = np.asarray(STEPS)[random.randint(len(STEPS), size=len(x))][:, None]
-        white = self.modes.whiten(x, k)
-        moved = np.sqrt(1 - b**2) * white + b * random.standard_normal(x.shape)
-        return self.modes.place(moved, k), 0.5 * ((moved**2).sum(axis=1) - (white**2).sum(axis=1))
-
-
-class ModeJump(MHMove):
-    """Jumps between modes that keep a walker's place relative to them."""
-
-    def __init__(self, modes: Modes) -> None:
-        if len(modes.weight) < 2:
-            raise ValueError("Jumps need two modes at least.")
-        self.modes = modes
-        super().__init__(self._propose)
-
-    def _propose(self, x: Floats, random: Any) -> tuple[Floats, Floats]:
-        """Proposals [n, d] and ln of the Jacobian, [n]."""
-        n_modes = len(self.modes.weight)
-        here = random.randint(n_modes, size=len(x))
-        there = (here + random.randint(1, n_modes, size=len(x))) % n_modes
-        moved = self.modes.place(self.modes.whiten(x, here), there)
-        volume = self.modes.log_volume
-        return moved, volume[there] - volume[here]
+        """Proposals [n, d] and ln s(x) - ln s(y), [n]."""
+        before = self.walk.density(x)
+        moved, after, _ = self.walk.run(x, self.n_steps, random)
+        return moved, before - after

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from galfit_ml.errors import SpectrumError
 from galfit_ml.simulate.prior import coordinate
 from galfit_ml_emcee.likelihood import N_DIM, NOISE_SCALE_SIGMA, Likelihood
 
@@ -18,6 +20,13 @@ REDSHIFT_STEP = 0.003
 
 MAX_COORDINATE = 5.0
 MAX_MOVE = 1.0
+
+LEAST_GAIN = 0.1
+PATIENCE = 2
+"""A point rests after so many steps that gain less ln density than that."""
+
+GRACE, HOPELESS = 5, 40.0
+"""After so many steps a point rests while its ln density is that far below the best."""
 
 
 KICKS = (
@@ -48,16 +57,27 @@ class Start:
 
 
 def find_start(
-    likelihood: Likelihood, generator: torch.Generator, *, n_draws: int = 480, n_keep: int = 12, n_steps: int = 25
+    likelihood: Likelihood,
+    generator: torch.Generator,
+    redshift: float,
+    *,
+    n_draws: int = 480,
+    n_keep: int = 12,
+    n_steps: int = 20,
 ) -> Start:
-    """Search the posterior: the best `n_keep` of `n_draws` prior draws, improved; then kicked, and improved again."""
-    x = _draws(likelihood, generator, n_draws)
+    """Search the posterior near a redshift: the best of many prior draws, improved; then kicked, and improved again."""
+    x = _draws(likelihood, generator, redshift, n_draws)
     value = likelihood(x)
     x = x[_best_of_both_branches(likelihood, x, value, n_keep)]
     first = _climb(likelihood, x, n_steps)
-    second = _climb(likelihood, _kicked(first[1][first[0].argmax()])[: 2 * n_keep], n_steps)
+    second = _climb(likelihood, _kicked(first[1][first[0].argmax()]), n_steps)
     value, x, hessian = (torch.cat(pair) for pair in zip(first, second, strict=True))
     order = torch.argsort(value, descending=True)
+    if not torch.isfinite(value[order[0]]):
+        raise SpectrumError(
+            "no galaxy of the model is as faint or as bright as this spectrum (masses from 10^5 to 10^12.5 M_sun). "
+            "Usually its flux unit is wrong, or the redshift that was given"
+        )
     covariance = torch.linalg.inv(hessian[order] + 1e-6 * torch.eye(N_DIM, dtype=x.dtype))
     return Start(x[order], value[order], covariance)
 
@@ -85,12 +105,15 @@ def _kicked(x: Tensor) -> Tensor:
     return torch.stack(starts)
 
 
-def _draws(likelihood: Likelihood, generator: torch.Generator, n: int) -> Tensor:
-    """Prior draws near the middle of the redshift cell, scaled to the brightness of the data, probit coordinates."""
+def _draws(likelihood: Likelihood, generator: torch.Generator, redshift: float, n: int) -> Tensor:
+    """Prior draws at a redshift, scaled to the brightness of the data, probit coordinates."""
     cube = likelihood.prior.draw(n, generator)
-    cube[:, coordinate("redshift")] = 0.5
+    low, high = (math.log1p(z) for z in likelihood.prior.redshift)
+    cube[:, coordinate("redshift")] = (math.log1p(redshift) - low) / (high - low) if high > low else 0.5
     cube[:, coordinate("zero_point")] = 0.5
+    where = cube[:, coordinate("redshift")].clamp(1e-3, 1 - 1e-3)
     cube = 0.05 + 0.9 * cube
+    cube[:, coordinate("redshift")] = where
     x = torch.cat([torch.special.ndtri(cube), torch.zeros(n, 1, dtype=cube.dtype)], dim=1)
     flux = likelihood.spectra(x).flux
     data = likelihood.spectrum
@@ -103,25 +126,39 @@ def _draws(likelihood: Likelihood, generator: torch.Generator, n: int) -> Tensor
 
 
 def _climb(likelihood: Likelihood, x: Tensor, n_steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Damped Gauss-Newton ascent of several points at once: density [k], points [k, d], Hessian [k, d, d]."""
+    """Damped Gauss-Newton ascent of several points at once: density [k], points [k, d], Hessian [k, d, d].
+
+    A point rests when it gains little, or lies so far below the best that it will not matter.
+    """
     damping = torch.full((len(x),), 1.0, dtype=x.dtype)
-    value = likelihood(x)
+    x, value = x.clone(), likelihood(x)
     gradient, hessian = _derivatives(likelihood, x)
-    for _ in range(n_steps):
-        system = hessian + damping[:, None, None] * torch.diag_embed(torch.diagonal(hessian, dim1=1, dim2=2))
-        move = torch.linalg.solve(system, gradient).clamp(-MAX_MOVE, MAX_MOVE)
-        trial = (x + move).clamp(-MAX_COORDINATE, MAX_COORDINATE)
-        better = likelihood(trial)
-        accept = better > value
-        gain = torch.where(accept, better - value, torch.zeros_like(value))
-        x = torch.where(accept[:, None], trial, x)
-        value = torch.where(accept, better, value)
-        damping = torch.where(accept, damping / 5, damping * 4).clamp(1e-4, 1e6)
-        if bool(accept.any()):
-            gradient, hessian = _derivatives(likelihood, x)
-        if float(gain.max()) < 0.05 and bool((damping > 1e2).all() | accept.all()):
+    patience = torch.full((len(x),), PATIENCE)
+    for step in range(n_steps):
+        live = patience > 0
+        if step >= GRACE:
+            live &= value > value.max() - HOPELESS
+        rows = torch.nonzero(live)[:, 0]
+        if len(rows) == 0:
             break
+        trial = _moved(x[rows], gradient[rows], hessian[rows], damping[rows])
+        better = likelihood(trial)
+        gain = better - value[rows]
+        accept = gain > 0
+        went = rows[accept]
+        x[went], value[went] = trial[accept], better[accept]
+        damping[rows] = torch.where(accept, damping[rows] / 5, damping[rows] * 4).clamp(1e-4, 1e6)
+        patience[rows] = torch.where(gain > LEAST_GAIN, PATIENCE, patience[rows] - 1)
+        if len(went):
+            gradient[went], hessian[went] = _derivatives(likelihood, x[went])
     return value, x, hessian
+
+
+def _moved(x: Tensor, gradient: Tensor, hessian: Tensor, damping: Tensor) -> Tensor:
+    """One damped step, [k, d]."""
+    system = hessian + damping[:, None, None] * torch.diag_embed(torch.diagonal(hessian, dim1=1, dim2=2))
+    move = torch.linalg.solve(system, gradient).clamp(-MAX_MOVE, MAX_MOVE)
+    return (x + move).clamp(-MAX_COORDINATE, MAX_COORDINATE)
 
 
 def _derivatives(likelihood: Likelihood, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,16 +170,18 @@ def _derivatives(likelihood: Likelihood, x: Tensor) -> tuple[Tensor, Tensor]:
     shifted = x[:, None] + torch.diag(step)[seen]
     flux = likelihood.spectra(torch.cat([x, shifted.reshape(-1, d)])).flux
     base, moved = flux[:k], flux[k:].reshape(k, len(seen), -1)
-    jacobian = base.new_zeros(k, d - 1, base.shape[1])
-    jacobian[:, seen] = (moved - base[:, None]) / step[seen, None].float()
-    precision = torch.exp(-2 * likelihood.log_noise_scale(x))
-    solve = _Whitening(likelihood, base, precision)
-    residual = likelihood.spectrum.flux - base
+    slope = moved.sub_(base[:, None]).div_(step[seen, None].float())
+    residual = (likelihood.spectrum.flux - base)[:, None]
     gradient = torch.zeros_like(x)
     hessian = torch.zeros(k, d, d, dtype=x.dtype)
-    gradient[:, :-1] = solve.inner(jacobian, residual[:, None])[..., 0]
-    hessian[:, :-1, :-1] = solve.inner(jacobian, jacobian)
-    chi2 = solve.inner(residual[:, None], residual[:, None])[:, 0, 0]
+    chi2 = torch.zeros(k, dtype=x.dtype)
+    own, precision = torch.tensor(seen), likelihood.precision(x)
+    for arm in likelihood.arms:
+        white = arm.whitened(base[:, arm.pixels], precision)
+        steep, left = slope[:, :, arm.pixels].contiguous(), residual[:, :, arm.pixels]
+        gradient[:, own] += white.inner(steep, left)[..., 0]
+        hessian[:, own[:, None], own] += white.inner(steep, steep)
+        chi2 += white.inner(left, left)[:, 0, 0]
     _add_noise_scale(likelihood, chi2, gradient, hessian)
     gradient -= x
     hessian += torch.eye(d, dtype=x.dtype)
@@ -154,31 +193,3 @@ def _add_noise_scale(likelihood: Likelihood, chi2: Tensor, gradient: Tensor, hes
     n_good = likelihood.spectrum.n_good
     gradient[:, -1] = (chi2 - n_good) * NOISE_SCALE_SIGMA
     hessian[:, -1, -1] = 2 * chi2.clamp(min=n_good) * NOISE_SCALE_SIGMA**2
-
-
-class _Whitening:
-    """Inner products under the inverse covariance of noise and calibration error."""
-
-    def __init__(self, likelihood: Likelihood, flux: Tensor, precision: Tensor) -> None:
-        self.ivar = likelihood.spectrum.ivar
-        self.precision = precision
-        self.basis = likelihood.spectrum.calibration.basis
-        self.flux = flux
-        normal, _ = likelihood.normal_equations(flux, torch.zeros_like(flux))
-        sigma = likelihood.spectrum.calibration.sigma
-        system = normal * precision[:, None, None] + torch.diag(sigma**-2)
-        self.factor = torch.linalg.cholesky(system)
-
-    def inner(self, left: Tensor, right: Tensor) -> Tensor:
-        """left' C^-1 right: [k, a, p] and [k, b, p] to [k, a, b], float64."""
-        weighted = right * self.ivar
-        plain = torch.einsum("kap,kbp->kab", left, weighted).double()
-        a = self._project(left)
-        b = a if right is left else self._project(right)
-        p = self.precision[:, None, None]
-        return plain * p - torch.einsum("kaj,kbj->kab", a, b) * p**2
-
-    def _project(self, vectors: Tensor) -> Tensor:
-        """L^-1 B' W v, [k, a, j]."""
-        raw = torch.einsum("kap,pj->kaj", vectors * (self.ivar * self.flux)[:, None], self.basis).double()
-        return torch.linalg.solve_triangular(self.factor, raw.transpose(1, 2), upper=False).transpose(1, 2)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
-from benchmarks.limits.axis import ScanAxis
+from galfit_ml_emcee.library.axis import ScanAxis
 
 Floats = NDArray[np.float64]
 

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.limits.amplitude import log_integral
-from benchmarks.limits.correlate import Correlator
-from benchmarks.limits.data import ScanData
-from benchmarks.limits.library import Library
-from benchmarks.limits.templates import BinTemplates, log_dilution
 from galfit_ml.simulate.pixels import C_ANGSTROM
 from galfit_ml.simulate.prior import MASS_RANGE
+from galfit_ml_emcee.library.amplitude import log_integral
+from galfit_ml_emcee.library.correlate import Correlator
+from galfit_ml_emcee.library.data import ScanData
+from galfit_ml_emcee.library.library import Library
+from galfit_ml_emcee.library.templates import BinTemplates, log_dilution
 
 COARSE = 16
 """Redshifts from one computed magnitude of a template to the next; between them it is interpolated."""
@@ -87,11 +87,16 @@ class BinScan:
         for low, high in pairwise((0, *sizes)):
             own = templates.take((templates.number >= low) & (templates.number < high))
             bounds = amplitude_bounds(own, library, self.linear)
-            self.groups.append(_Group(own.coefficients, *bounds, torch.searchsorted(own.age, age).tolist()))
+            self.groups.append(_Group(own.coefficients, *bounds, torch.searchsorted(own.age, age).tolist(), own.number))
 
-    def log_evidence(self, data: ScanData) -> Tensor:
-        """ln of the mean evidence of the first templates, [n_size, n, n_lag]; -inf where all are too old."""
-        linear, square = self.linear(data.data).transpose(0, 1), self._gram(data).transpose(0, 1)
+    def log_evidence(self, data: ScanData, *, bounded: bool = True) -> Tensor:
+        """ln of the mean evidence of the first templates, [n_size, n, n_lag]; -inf where all are too old.
+
+        Args:
+            data: n spectra.
+            bounded: whether the amplitude is held to what ranges of magnitude and mass allow.
+        """
+        terms = self.terms(data)
         total = data.data.new_full((len(data), self.n_lag), -torch.inf)
         count = data.data.new_zeros(self.n_lag)
         out = []
@@ -101,12 +106,30 @@ class BinScan:
                 lags = slice(start, min(start + LAGS, self.n_lag))
                 n = group.n_old_enough[(lags.start + lags.stop) // 2]
                 if n:
-                    terms = [part[:, :, lags] for part in (linear, square)]
-                    found = group.log_sum(n, terms[0], terms[1], products, self.interpolation[:, lags])
-                    total[:, lags] = torch.logaddexp(total[:, lags], found)
+                    evidence = group.log_terms(n, [t[:, :, lags] for t in terms], products, self._bounds(lags, bounded))
+                    total[:, lags] = torch.logaddexp(total[:, lags], _log_sum(evidence))
                     count[lags] += n
             out.append(total - torch.log(count))
         return torch.stack(out).nan_to_num(nan=-torch.inf, neginf=-torch.inf)
+
+    def terms(self, data: ScanData) -> tuple[Tensor, Tensor]:
+        """Sums with basis vectors and pairs of them, [k, n_spectrum, n_lag] and [n_pair, n_spectrum, n_lag]."""
+        return self.linear(data.data).transpose(0, 1), self._gram(data).transpose(0, 1)
+
+    def template_evidence(
+        self, terms: tuple[Tensor, Tensor], lag: int, *, bounded: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """ln evidence of each template at one lag of one spectrum, and its place in the order of drawing, both [n]."""
+        lags, found = slice(lag, lag + 1), []
+        for group in self.groups:
+            n = group.n_old_enough[lag]
+            own = [t[:, :1, lags] for t in terms]
+            evidence = group.log_terms(n, own, group.products(self.pairs), self._bounds(lags, bounded))
+            found.append((evidence[:, 0, 0], group.number[:n]))
+        return torch.cat([e for e, _ in found]), torch.cat([k for _, k in found])
+
+    def _bounds(self, lags: slice, bounded: bool) -> Tensor | None:
+        return self.interpolation[:, lags] if bounded else None
 
     def _gram(self, data: ScanData) -> Tensor:
         """Marginal inner products of the basis vectors, [n_spectrum, n_pair, n_lag]."""
@@ -127,37 +150,46 @@ class _Group:
         coefficients: [n, k].
         low, high: [n, n_node] bounds of the amplitude.
         n_old_enough: n_lag numbers of templates that fit into the age of the Universe.
+        number: [n] place in the order of drawing.
     """
 
     coefficients: Tensor
     low: Tensor
     high: Tensor
     n_old_enough: list[int]
+    number: Tensor
 
     def products(self, pairs: Tensor) -> Tensor:
         """Products of coefficients, [n, n_pair], those of two different vectors twice."""
         first, second = (self.coefficients[:, k] for k in pairs)
         return first * second * torch.where(pairs[0] == pairs[1], 1.0, 2.0)
 
-    def log_sum(self, n: int, linear: Tensor, square: Tensor, products: Tensor, between: Tensor) -> Tensor:
-        """ln of the summed evidence of the n youngest templates, [n_spectrum, n_lag].
+    def log_terms(self, n: int, terms: Sequence[Tensor], products: Tensor, between: Tensor | None) -> Tensor:
+        """ln evidence of the n youngest templates, [n, n_spectrum, n_lag].
 
         Args:
             n: number of templates.
-            linear, square: sums with basis vectors and pairs of them, [k, n_spectrum, n_lag], [n_pair, ...].
+            terms: sums with basis vectors and pairs of them, [k, n_spectrum, n_lag], [n_pair, ...].
             products: from the method of that name.
-            between: [n_node, n_lag] interpolates the bounds.
+            between: [n_node, n_lag] interpolates the bounds of the amplitude; None for no bounds.
         """
+        linear, square = terms
         shape = (n, *linear.shape[1:])
         data_term = (self.coefficients[:n] @ linear.flatten(1)).view(shape)
         square_term = (products[:n] @ square.flatten(1)).view(shape)
+        if between is None:
+            return log_integral(data_term, square_term)
         used = torch.nonzero(between.any(dim=1))[:, 0]
         near = slice(int(used[0]), int(used[-1]) + 1)
         low, high = ((bound[:n, near] @ between[near])[:, None] for bound in (self.low, self.high))
-        evidence = log_integral(data_term, square_term, low, high)
-        top = evidence.amax(dim=0)
-        # Denormal numbers are slow.
-        return evidence.sub_(top).clamp_(min=-80.0).exp_().sum(dim=0).log_().add_(top)
+        return log_integral(data_term, square_term, low, high)
+
+
+def _log_sum(evidence: Tensor) -> Tensor:
+    """ln of the summed evidence of templates, [n_template, ...] to [...]; overwrites it."""
+    top = evidence.amax(dim=0)
+    # Denormal numbers are slow.
+    return evidence.sub_(top).clamp_(min=-80.0).exp_().sum(dim=0).log_().add_(top)
 
 
 def pair_terms(basis: Tensor, pairs: Tensor) -> Tensor:

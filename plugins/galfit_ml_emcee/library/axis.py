@@ -1,5 +1,4 @@
-"""`ScanAxis`: observed pixels and redshifts on one grid uniform in ln(wavelength), where a redshift is a whole
-shift."""
+"""`ScanAxis`: observed pixels and redshifts on one grid in ln(wavelength), where a redshift is a whole shift."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.limits.axis import Bin, ScanAxis
 from galfit_ml.grid import WavelengthGrid
 from galfit_ml.instruments import Instrument
 from galfit_ml.simulate.cosmology import Cosmology
@@ -18,6 +17,7 @@ from galfit_ml.simulate.galaxy import GalaxyModel, ModelSpectra
 from galfit_ml.simulate.history import BURST_HALF_WIDTH
 from galfit_ml.simulate.pixels import Pixels
 from galfit_ml.simulate.prior import GalaxyPrior
+from galfit_ml_emcee.library.axis import Bin, ScanAxis
 
 LEAST_REDSHIFT = 1e-3
 """Templates are made no nearer than this: at redshift 0 there is no distance."""

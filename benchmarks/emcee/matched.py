@@ -1,0 +1,132 @@
+"""Mock spectra whose noise is the one the likelihood of the emcee backend assumes.
+
+White noise of tier 0, times a scale drawn from its prior; the flux calibration of each arm and the sky residual drawn
+from theirs; line ratios scattered as the backend allows for. Truths come from the prior of the backend itself, so that
+its posteriors must be calibrated in every respect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from galfit_ml.instruments import Instrument
+from galfit_ml.parameters import GALAXY
+from galfit_ml.simulate.calibration import calibration_modes
+from galfit_ml.simulate.conditions import Conditions
+from galfit_ml.simulate.galaxies import Galaxies
+from galfit_ml.simulate.galaxy import GalaxyModel, reported_parameters
+from galfit_ml.simulate.prior import MASS_RANGE, GalaxyPrior
+from galfit_ml.simulate.spectrograph import Spectrograph
+from galfit_ml.spectra import ArmSpectra, SpectrumBatch
+from galfit_ml_emcee.likelihood import NOISE_SCALE_SIGMA
+from galfit_ml_emcee.line_error import LINES, RELATIVE_ERROR
+
+Floats = NDArray[np.float64]
+
+CHUNK = 16
+
+
+class ScatteredLines:
+    """Emission lines whose groups (`galfit_ml_emcee.line_error.LINES`) are off by a common factor each.
+
+    Args:
+        lines: those of the galaxy model.
+        generator: source of the factors.
+    """
+
+    def __init__(self, lines: Any, generator: torch.Generator) -> None:
+        self._lines, self._generator = lines, generator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lines, name)
+
+    def strengths(self, *arguments: Any) -> Tensor:
+        """Scattered luminosities, [n, n_line]."""
+        out: Tensor = self._lines.strengths(*arguments)
+        for group in LINES:
+            factor = 1 + RELATIVE_ERROR * torch.randn(len(out), 1, generator=self._generator)
+            for line in group:
+                near = (self._lines.wavelength - line).abs() < 0.6
+                out[:, near] *= factor
+        return out
+
+
+class MatchedMocks:
+    """Draws mocks of an instrument.
+
+    Args:
+        instrument: one whose noise is known.
+        exposure: such as "1h".
+        seed: of everything.
+        magnitude: range of the truths, AB; the prior of the backend is flat in it.
+    """
+
+    def __init__(self, instrument: Instrument, exposure: str, seed: int, magnitude: tuple[float, float]) -> None:
+        self.instrument, self.exposure, self.seed = instrument, exposure, seed
+        self.prior = GalaxyPrior(instrument.redshift_range, magnitude)
+        self.spectrograph = Spectrograph(instrument)
+
+    def __iter__(self) -> Iterator[tuple[SpectrumBatch, dict[str, float]]]:
+        """One spectrum after the other, with its truths."""
+        number = 0
+        while True:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+            yield from self._chunk(generator)
+            number += 1
+
+    def _chunk(self, generator: torch.Generator) -> Iterator[tuple[SpectrumBatch, dict[str, float]]]:
+        model = GalaxyModel()
+        model.lines = ScatteredLines(model.lines, generator)
+        galaxies = self.prior.transform(self.prior.draw(CHUNK, generator))
+        made = model.observe(galaxies, self.spectrograph.pixels)
+        possible = (made.log_stellar_mass > MASS_RANGE[0]) & (made.log_stellar_mass < MASS_RANGE[1])
+        flux, ivar = self._observed(made.flux, generator)
+        columns = reported_parameters(galaxies, made)
+        for i in torch.nonzero(possible)[:, 0].tolist():
+            truth = {p.name: float(columns[p.name][i]) for p in GALAXY}
+            yield self._batch(flux[i : i + 1], ivar[i : i + 1]), truth | _extra(galaxies, i)
+
+    def _observed(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Flux and reported inverse variance, [n, n_pix]."""
+        n, conditions = len(clean), Conditions.nominal(self.instrument, len(clean), self.exposure)
+        variance = self.spectrograph.white_variance(clean, conditions)
+        scale = torch.exp(NOISE_SCALE_SIGMA * torch.randn(n, 1, generator=generator))
+        flux = clean.clone()
+        for exposure, arm in zip(self.spectrograph.exposed(conditions), self.spectrograph.arms, strict=True):
+            modes = torch.as_tensor(calibration_modes(self.instrument, arm.stop - arm.start)).float()
+            flux[:, arm] *= 1 + torch.randn(n, len(modes), generator=generator) @ modes
+            residual = exposure.residual_modes()
+            amplitudes = torch.randn(n, residual.shape[1], generator=generator)
+            flux[:, arm] += torch.einsum("nk,nkp->np", amplitudes, residual)
+        flux += scale * variance.sqrt() * torch.randn(flux.shape, generator=generator)
+        return flux, 1 / variance
+
+    def _batch(self, flux: Tensor, ivar: Tensor) -> SpectrumBatch:
+        arms = []
+        for arm, part in zip(self.instrument.arms, self.spectrograph.arms, strict=True):
+            sigma = arm.resolution.sigma(arm.grid.centres)[None]
+            own = [t[:, part].double().numpy() for t in (flux, ivar)]
+            arms.append(ArmSpectra(arm.name, arm.grid, own[0], own[1], np.zeros(own[0].shape, dtype=bool), sigma))
+        return SpectrumBatch(self.instrument, tuple(arms), ("mock",), np.zeros(1, dtype=np.int64), ("",), ({},))
+
+
+def _extra(galaxies: Galaxies, i: int) -> dict[str, float]:
+    return {"magnitude": float(galaxies.magnitude[i]), "log_ssfr": float(galaxies.history.log_ssfr[i])}
+
+
+def median_snr(batch: SpectrumBatch) -> float:
+    """Measured, per native pixel, over all arms."""
+    values = np.concatenate([(a.flux * np.sqrt(a.ivar))[0][~a.bad[0]] for a in batch.arms])
+    return float(np.median(values))
+
+
+def renamed(batch: SpectrumBatch, name: str) -> SpectrumBatch:
+    """The same spectrum under another name."""
+    return replace(batch, ids=(name,))

@@ -1,0 +1,148 @@
+"""The process in which one spectrum is fitted: `python -m galfit_ml_bagpipes.worker FOLDER`.
+
+Importing bagpipes prints, sets matplotlib up, makes folders where it stands and uses the global random state. Here that
+harms nobody. The folder holds `job.pickle`; `answer.pickle` is written beside it. One line of text on the standard
+output tells of each step: the number of likelihood calls.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galfit_ml_bagpipes.job import CELL, Answer, Job
+from galfit_ml_bagpipes.likelihood import Likelihood
+from galfit_ml_bagpipes.scan import Found, scan
+from galfit_ml_bagpipes.settings import Settings
+
+Floats = NDArray[np.float64]
+
+CHUNK = 500
+"""Likelihood calls between two messages."""
+
+Tell = Callable[[int], None]
+
+
+def main(folder: Path) -> None:
+    """Do the job in `folder`."""
+    job: Job = pickle.loads((folder / "job.pickle").read_bytes())
+    out = sys.stdout
+
+    def tell(calls: int) -> None:
+        out.write(f"{calls}\n")
+        out.flush()
+
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        answer = fit(job, tell)
+    (folder / "answer.pickle").write_bytes(pickle.dumps(answer))
+
+
+def fit(job: Job, tell: Tell) -> Answer:
+    """Find the redshift where that is needed, sample, and read off what is reported."""
+    start = time.perf_counter()
+    rng = np.random.default_rng(job.seed)
+    np.random.seed(job.seed % 2**32)  # noqa: NPY002 - this process is bagpipes' own
+    found = scan(job, rng) if job.needs_scan else Found(float("nan"), 1.0)
+    job = job if np.isnan(found.redshift) else _in_cell(job, found.redshift)
+    likelihood = _likelihood(job, rng)
+    sampler = _sampler(job, likelihood)
+    set_up = time.perf_counter()
+    finished = _run(sampler, job.settings, tell)
+    told = {
+        "scan_redshift": found.redshift,
+        "scan_share": found.share,
+        "converged": float(finished),
+        "likelihood_calls": float(sampler.n_like),
+        "effective_samples": float(sampler.n_eff),
+        "log_evidence": float(sampler.log_z),
+        "free_parameters": float(len(job.prior.free)),
+        "set_up_seconds": set_up - start,
+        "sampling_seconds": time.perf_counter() - set_up,
+        "peak_memory_mb": _peak_mb(),
+    }
+    return _answer(job, likelihood, sampler, rng, told)
+
+
+def _in_cell(job: Job, redshift: float) -> Job:
+    low, high = job.limits
+    cell = max(low, redshift - CELL * (1 + redshift)), min(high, redshift + CELL * (1 + redshift))
+    return replace(job, prior=job.prior.within(job.redshift, *cell))
+
+
+def _likelihood(job: Job, rng: np.random.Generator) -> Likelihood:
+    start = _values(job, rng.random(len(job.prior.free)))
+    return Likelihood(job.observed, start, job.limits[1], stock=job.settings.stock)
+
+
+def _values(job: Job, cube: Floats) -> dict[str, float]:
+    return {name: float(value) for name, value in job.prior.transform(cube).items()}
+
+
+def _sampler(job: Job, likelihood: Likelihood) -> Any:
+    """nautilus over the unit cube."""
+    from nautilus import Sampler
+
+    return Sampler(
+        np.copy,
+        lambda cube: likelihood(_values(job, cube)),
+        n_dim=len(job.prior.free),
+        n_live=job.settings.n_live,
+        n_networks=job.settings.n_networks,
+        seed=job.seed,
+        pass_dict=False,
+    )
+
+
+def _run(sampler: Any, settings: Settings, tell: Tell) -> bool:
+    """Sample until enough effective samples are there (True) or a limit is reached (False)."""
+    end = time.monotonic() + settings.max_seconds
+    finished = False
+    while not finished and sampler.n_like < settings.max_calls and time.monotonic() < end:
+        upto = min(sampler.n_like + CHUNK, settings.max_calls)
+        finished = bool(sampler.run(n_eff=settings.n_eff, n_like_max=upto, timeout=end - time.monotonic()))
+        tell(int(sampler.n_like))
+    return finished
+
+
+def _answer(job: Job, likelihood: Likelihood, sampler: Any, rng: np.random.Generator, told: dict[str, float]) -> Answer:
+    """Draws of equal weight, and the most probable model."""
+    cube, log_weight, log_likelihood = sampler.posterior()
+    weight = np.exp(log_weight - np.max(log_weight))
+    draws = cube[rng.choice(len(cube), size=job.n_samples, p=weight / weight.sum())]
+    derived = [likelihood.derived(_values(job, row), job.remnants) for row in draws]
+    best = _values(job, cube[int(np.argmax(log_likelihood))])
+    galaxy, calibration = likelihood.spectrum(best)
+    return Answer(
+        job.prior.transform(draws),
+        {name: np.array([row[name] for row in derived]) for name in derived[0]},
+        best,
+        galaxy * calibration,
+        calibration,
+        told,
+        version("bagpipes"),
+    )
+
+
+def _peak_mb() -> float:
+    """Highest memory of this process, MB; NaN where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

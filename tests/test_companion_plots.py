@@ -123,12 +123,12 @@ def test_the_trace_has_a_row_for_each_parameter_and_the_density() -> None:
 def test_the_trace_s_title_tells_convergence_and_flags() -> None:
     posterior = whole_posterior()
     title = next(t for t in texts(posterior.plot_trace(0)) if "walkers" in t)
-    for part in ("300 steps of 24 walkers", "acceptance 0.24", "autocorrelation 27 steps", "effective samples 830"):
+    for part in ("300 steps of 24 walkers shown", "acceptance 0.24", "autocorrelation 27 steps", "effective samples 830"):
         assert part in title
     assert r"split $\hat{R}$ 1.010" in title
     assert "low snr, lsf assumed" in texts(posterior.plot_trace(0))
     untold = replace(posterior, diagnostics={"acceptance": np.full(3, np.nan)})
-    assert "300 steps of 24 walkers" in texts(untold.plot_trace(0))
+    assert "300 steps of 24 walkers shown" in texts(untold.plot_trace(0))
 
 
 def test_the_trace_of_chosen_parameters_without_what_does_not_vary() -> None:

@@ -113,7 +113,7 @@ def _told(row: Posterior) -> list[str]:
     ran = np.isfinite(row.trace.log_density[0])
     known = {name: float(row.diagnostics[name][0]) for name in DIAGNOSTICS if name in row.diagnostics}
     told = [DIAGNOSTICS[name].format(value) for name, value in known.items() if np.isfinite(value)]
-    return [f"{ran.any(axis=1).sum()} steps of {ran.any(axis=0).sum()} walkers", *told]
+    return [f"{ran.any(axis=1).sum()} steps of {ran.any(axis=0).sum()} walkers shown", *told]
 
 
 def _draw_walkers(axes: Axes, panel: _Panel) -> None:

@@ -38,6 +38,9 @@ KEEP_EVERY = 20
 TEMPERATURES = (4.0, 2.5, 1.6, 1.2)
 """Of the rounds: the first are wide, so that walkers find modes that no maximum led to."""
 
+ENOUGH_ACCEPTED = 0.35
+"""Acceptance of a short chain above which the surrogate is good enough."""
+
 BOOST = 3.0
 """Weight in the regression of points that a chain visited."""
 
@@ -69,20 +72,25 @@ def make_plan(target: Target, start: Start, settings: SamplerSettings, random: n
     walkers, _, kept = Walk(surrogate, modes, kept).run(walkers, settings.learn, random, keep_every=KEEP_EVERY)
     walkers = _possible(target, walkers, random)
     plan = Plan(adapted(modes, kept), surrogate, _some(kept, ARCHIVE, random), walkers, error)
-    for _ in range(settings.n_trial):
-        plan = _tried(plan, pupil, target, settings, random)
+    for number in range(settings.most_trials if settings.n_trial else 0):
+        plan, acceptance = _tried(plan, pupil, target, settings, random)
+        if number + 1 >= settings.n_trial and acceptance > ENOUGH_ACCEPTED:
+            break
     return plan
 
 
-def _tried(plan: Plan, pupil: Pupil, target: Target, settings: SamplerSettings, random: np.random.RandomState) -> Plan:
-    """The plan after a short chain with the true density: where that went, the surrogate learns once more."""
+def _tried(
+    plan: Plan, pupil: Pupil, target: Target, settings: SamplerSettings, random: np.random.RandomState
+) -> tuple[Plan, float]:
+    """The plan after a short chain with the true density, from which the surrogate learns; what it accepted."""
     walkers = ensemble(settings, target, plan, random.randint(2**31))
     state = walkers.run_mcmc(plan.points, settings.trial)
     visited = np.unique(walkers.get_chain(flat=True), axis=0)
     before = plan.surrogate(visited)
     error = _scatter(before - pupil.ask(visited, boost=BOOST))
     archive = np.concatenate([plan.archive, visited])
-    return Plan(adapted(plan.modes, archive), pupil.surrogate(), _some(archive, ARCHIVE, random), state.coords, error)
+    better = Plan(adapted(plan.modes, archive), pupil.surrogate(), _some(archive, ARCHIVE, random), state.coords, error)
+    return better, float(walkers.acceptance_fraction.mean())
 
 
 def _possible(target: Target, walkers: Floats, random: np.random.RandomState) -> Floats:

@@ -18,7 +18,8 @@ class SamplerSettings:
         n_walkers: even, at least twice the number of dimensions.
         learn: steps of a walk under the surrogate in each round of learning, and after the last.
         asked: samples of it in each round whose true density is computed.
-        n_trial, trial: short chains, and their steps, from which the surrogate learns at last.
+        n_trial, most_trials, trial: short chains from which the surrogate learns at last: at least, at most (where few
+            of their steps are accepted), and the steps of each.
         walk: steps under the surrogate between two steps of the chain.
         block: steps between two looks at the chain.
         max_steps: cap on the steps kept; stopping there without convergence is flagged.
@@ -31,6 +32,7 @@ class SamplerSettings:
     learn: int = 600
     asked: int = 900
     n_trial: int = 2
+    most_trials: int = 8
     trial: int = 12
     walk: int = 200
     block: int = 10

@@ -46,8 +46,15 @@ class Correlator:
 
     def __call__(self, left: Tensor) -> Tensor:
         """Sums with rows `left` [n, n_pix], [n, k, n_lag] in the order of increasing redshift."""
+        sums = torch.fft.irfft(self._product(left).permute(2, 1, 0).contiguous(), n=self.size)
+        return sums[..., : self.n_lag].flip(-1)
+
+    def by_lag(self, left: Tensor) -> Tensor:
+        """The same in the order [n_lag, k, n]."""
+        return torch.fft.irfft(self._product(left), n=self.size, dim=0)[: self.n_lag].flip(0).contiguous()
+
+    def _product(self, left: Tensor) -> Tensor:
+        """Transforms of the sums, [n_frequency, k, n]."""
         padded = torch.nn.functional.pad(left, (0, self.n_pieces * self.piece - self.n_pix))
         pieces = torch.fft.rfft(padded.unflatten(1, (self.n_pieces, self.piece)), n=self.size)
-        product = self.transforms @ pieces.permute(2, 1, 0).conj().contiguous()
-        sums = torch.fft.irfft(product.permute(2, 1, 0).contiguous(), n=self.size)
-        return sums[..., : self.n_lag].flip(-1)
+        return self.transforms @ pieces.permute(2, 1, 0).conj().contiguous()

@@ -136,8 +136,7 @@ class BinScan:
         gram = self.square(data.weight)
         if data.modes.shape[1]:
             for row, modes in zip(gram, data.modes, strict=True):
-                # Without a copy in the order of the product each of the small matrices is copied by itself.
-                seen = self.linear(modes).permute(2, 1, 0).contiguous()
+                seen = self.linear.by_lag(modes)
                 row -= torch.bmm(seen, seen.mT)[:, self.pairs[0], self.pairs[1]].T
         return gram
 

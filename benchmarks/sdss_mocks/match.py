@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.real_sdss import galaxies, read_set
-from galfit_ml.instruments import Instrument
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.simulate.galaxies import Galaxies
 from galfit_ml.simulate.galaxy import GalaxyModel, Pixels
 from galfit_ml.simulate.prior import GalaxyPrior
 from galfit_ml.spectra import SpectrumBatch
-from galfit_ml_emcee.likelihood import Calibration, Likelihood, Spectrum
-from galfit_ml_emcee.line_error import line_error_basis
+from galfit_ml_emcee.likelihood import Likelihood, Spectrum
+from galfit_ml_emcee.line_error import line_factors
+from galfit_ml_emcee.nuisances import ArmErrors
 from galfit_ml_emcee.optimise import find_start
 
 Floats = NDArray[np.float64]
@@ -99,32 +99,44 @@ def match(folder: Path, row: int, cache: Path, model: GalaxyModel) -> Match:
     """The best model of one galaxy; read from `cache` if it is there."""
     batch, meta = read_set(folder, "sdss_cosmicds", np.array([row]))
     redshift = float(meta["z"][0])
-    spectrum = _spectrum(batch, redshift)
-    likelihood = Likelihood(model, spectrum, prior_of(redshift), RedshiftPriors.free(1)[0])
-    x = _best(likelihood, row, _kept_at(cache, row))
-    made = likelihood.spectra(x).flux
-    calibrated = likelihood.calibrated(made, likelihood.log_noise_scale(x))
+    plain = Likelihood(model, _spectrum(batch), prior_of(redshift), RedshiftPriors.free(1)[0])
+    first, x = _best(plain, redshift, row, _kept_at(cache, row))
+    likelihood = _with_lines(plain, first)
+    spectrum, made = likelihood.spectrum, likelihood.spectra(x).flux
+    factor, term = likelihood.corrections(made, x)
     cube = torch.special.ndtr(x[0, :-1])
-    arrays = (spectrum.pixels.wavelength, spectrum.flux, spectrum.ivar, made[0], calibrated[0], cube)
+    arrays = (spectrum.pixels.wavelength, spectrum.flux, spectrum.ivar, made[0], (made * factor + term)[0], cube)
     return Match(row, redshift, *(a.double().numpy() for a in arrays))
 
 
 def _kept_at(cache: Path, row: int) -> Path:
     """File of a match; other settings of the search have other files."""
-    return cache / ("-".join(str(value) for value in (f"{row:05d}", *SEARCH.values())) + ".npy")
+    return cache / ("-".join(str(value) for value in (f"{row:05d}", "profiles", *SEARCH.values())) + ".npy")
 
 
-def _best(likelihood: Likelihood, row: int, path: Path) -> Tensor:
-    """[1, N_DIM] the most probable point."""
+def _best(plain: Likelihood, redshift: float, row: int, path: Path) -> tuple[Tensor, Tensor]:
+    """[1, N_DIM] the most probable points, without and with free line ratios."""
     if path.exists():
-        return torch.as_tensor(np.load(path))
-    found = find_start(likelihood, torch.Generator().manual_seed(row), **SEARCH)
-    np.save(path, found.x[:1].numpy())
-    return found.x[:1]
+        kept = torch.as_tensor(np.load(path))
+        return kept[:1], kept[1:]
+    generator = torch.Generator().manual_seed(row)
+    first = find_start(plain, generator, redshift, **SEARCH).x[:1]
+    x = find_start(_with_lines(plain, first), generator, redshift, **SEARCH).x[:1]
+    np.save(path, torch.cat([first, x]).numpy())
+    return first, x
 
 
-def _spectrum(batch: SpectrumBatch, redshift: float) -> Spectrum:
-    """The data as the likelihood wants them, between the first and the last good pixel in the instrument's range."""
+def _with_lines(plain: Likelihood, first: Tensor) -> Likelihood:
+    """The same with line ratios that are free about those of the model at `first` [1, N_DIM]."""
+    columns = line_factors(plain.model, plain.galaxies(first), plain.spectrum.pixels)
+    return Likelihood(plain.model, plain.spectrum.with_factors(columns), plain.prior, plain.redshift)
+
+
+def _spectrum(batch: SpectrumBatch) -> Spectrum:
+    """The data as the likelihood wants them, between the first and the last good pixel in the instrument's range.
+
+    Their level is free; there is no polynomial: the model has to make the shape of the continuum by itself.
+    """
     arm, instrument = batch.arms[0], batch.instrument
     wave = arm.grid.centres
     good = ~arm.bad[0] & (wave > instrument.low) & (wave < instrument.high)
@@ -133,17 +145,7 @@ def _spectrum(batch: SpectrumBatch, redshift: float) -> Spectrum:
     flux, ivar = np.where(good, arm.flux[0], 0.0)[keep], np.where(good, arm.ivar[0], 0.0)[keep]
     edges = [arm.grid.edges[first : last + 2]]
     pixels = Pixels.from_arrays(wave[keep], edges, arm.lsf_sigma[0, keep], instrument.magnitude_band)
-    return Spectrum(
-        torch.as_tensor(flux, dtype=torch.float32),
-        torch.as_tensor(ivar, dtype=torch.float32),
-        pixels,
-        _nuisances(instrument, wave[keep], flux, ivar, redshift),
-        relative=False,
-    )
-
-
-def _nuisances(instrument: Instrument, wave: Floats, flux: Floats, ivar: Floats, redshift: float) -> Calibration:
-    """A free level and free line ratios; no polynomial: the model has to make the shape of the continuum by itself."""
-    calibration = Calibration.of(instrument, wave, np.zeros(len(wave), dtype=np.int64))
-    level = Calibration(calibration.basis[:, :1].contiguous(), calibration.sigma[:1])
-    return level.extended(*line_error_basis(wave, flux, ivar > 0, redshift))
+    n_pix = len(flux)
+    level = ArmErrors(0, n_pix, np.full((n_pix, 1), instrument.calibration_offset), np.zeros((n_pix, 0)))
+    data, weight = (torch.as_tensor(a, dtype=torch.float32) for a in (flux, ivar))
+    return Spectrum(data, weight, pixels, (level,), relative=False)

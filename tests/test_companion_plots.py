@@ -123,7 +123,8 @@ def test_the_trace_has_a_row_for_each_parameter_and_the_density() -> None:
 def test_the_trace_s_title_tells_convergence_and_flags() -> None:
     posterior = whole_posterior()
     title = next(t for t in texts(posterior.plot_trace(0)) if "walkers" in t)
-    for part in ("300 steps of 24 walkers shown", "acceptance 0.24", "autocorrelation 27 steps", "effective samples 830"):
+    told = ("acceptance 0.24", "autocorrelation 27 steps", "effective samples 830")
+    for part in ("300 steps of 24 walkers shown", *told):
         assert part in title
     assert r"split $\hat{R}$ 1.010" in title
     assert "low snr, lsf assumed" in texts(posterior.plot_trace(0))

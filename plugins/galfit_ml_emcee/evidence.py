@@ -2,7 +2,9 @@
 
 Z = integral of prior times likelihood = mean of w = p(x) / q(x) over draws x of q. The mixture follows the modes of
 the chain, wider and with heavier tails; how many independent draws the weights are worth, (sum w)^2 / sum w^2, tells
-whether the estimate may be believed (Kong 1992). The harmonic mean is never used.
+whether the estimate may be believed (Kong 1992). In two dozen dimensions thousands of draws may not suffice; then tens
+of thousands are weighted by the surrogate of the density, and what that gets wrong is averaged over draws of it. The
+harmonic mean is never used.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ FREEDOM = 8.0
 ENOUGH = 100.0
 """Effective draws below which the evidence is not believed."""
 
-BATCH, MOST = 512, 4096
-"""Draws at a time, and at most."""
+DIRECT = 1024
+"""Draws of which the true density is computed at first."""
+
+CHEAP, CHOSEN = 65536, 1024
+"""Where they do not suffice: draws under the surrogate, and how many of them get the true density."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,36 @@ def evidence(chain: Chain, rng: np.random.Generator) -> Evidence:
     flat = chain.x[..., free].reshape(-1, len(free))
     constant = 0.5 * (len(free) * np.log(2 * np.pi) - (np.delete(chain.target.anchor, free) ** 2).sum())
     mixture = adapted(chain.plan.modes, flat)
-    weights = np.zeros(0)
-    while len(weights) < MOST:
-        x = draw(mixture, BATCH, rng)
-        weights = np.append(weights, chain.target.log_density(x) - log_density(mixture, x))
-        result = Evidence(_log_mean(weights) - constant, _effective(weights))
-        if result.effective >= 2 * ENOUGH:
-            break
-    return result
+    x = draw(mixture, DIRECT, rng)
+    weights = chain.target.log_density(x) - log_density(mixture, x)
+    direct = Evidence(_log_mean(weights) - constant, _effective(weights))
+    if direct.believed:
+        return direct
+    other = _through_surrogate(chain, mixture, rng)
+    better = Evidence(other.log_z - constant, other.effective)
+    return better if better.effective > direct.effective else direct
+
+
+def _through_surrogate(chain: Chain, mixture: Modes, rng: np.random.Generator) -> Evidence:
+    """The same in two stages: Z of the surrogate s from many draws, times the mean of p / s over draws of s.
+
+    The second factor is an average over draws that the weights of the first stage choose; both errors add.
+    """
+    x = draw(mixture, CHEAP, rng)
+    cheap = np.concatenate([chain.plan.surrogate(part) for part in np.array_split(x, 32)])
+    weights = cheap - log_density(mixture, x)
+    first = _effective(weights)
+    if first < 1:
+        return Evidence(-np.inf, 0.0)
+    p = np.exp(weights - logsumexp(weights))
+    rows = np.searchsorted(np.cumsum(p), (np.arange(CHOSEN) + rng.random()) / CHOSEN).clip(max=CHEAP - 1)
+    different, times = np.unique(rows, return_counts=True)
+    ratio = chain.target.log_density(x[different]) - cheap[different] + np.log(times)
+    second = _effective(ratio)
+    if second == 0:
+        return Evidence(-np.inf, 0.0)
+    log_z = _log_mean(weights) + float(logsumexp(ratio)) - np.log(CHOSEN)
+    return Evidence(log_z, 1 / (1 / first + 1 / second))
 
 
 def _log_mean(log_weights: Floats) -> float:

@@ -15,7 +15,7 @@ from galfit_ml.parameters import GALAXY
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_emcee.library.axis import STEP_KMS, ScanAxis
-from galfit_ml_emcee.redshift_scan import ScanResult
+from galfit_ml_emcee.redshift_scan import DEEP, ScanResult
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,9 @@ WINDOW = 0.0033
 
 CELL = 0.01
 """Half-width of the redshift cell that is sampled around a peak, in units of 1 + z."""
+
+DEEP_STEP_KMS = 42.0
+"""Step of the scan where redshifts go beyond `DEEP`, km/s: on MOONS it finds what 35 km/s finds, a quarter faster."""
 
 MOST = 5
 LEAST_PROBABILITY = 0.01
@@ -93,8 +96,9 @@ class Solutions:
 def scan_axis(batch: SpectrumBatch, redshift: tuple[float, float]) -> ScanAxis:
     """Grid of a scan: the range of the instrument or, where it has none of its own, that of the spectra, rounded."""
     if not batch.instrument.generic:
-        own = ScanAxis.of(batch.instrument)
-        return ScanAxis(own.low, own.high, redshift)
+        step = STEP_KMS if redshift[1] < DEEP else DEEP_STEP_KMS
+        own = ScanAxis.of(batch.instrument, step)
+        return ScanAxis(own.low, own.high, redshift, step)
     low = min(a.grid.edges[0] for a in batch.arms)
     high = max(a.grid.edges[-1] for a in batch.arms)
     spare = 1.0 + 1.5 * STEP_KMS / SPEED_OF_LIGHT_KMS

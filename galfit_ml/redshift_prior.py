@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from galfit_ml.errors import PriorError
+from galfit_ml.parameters import GALAXY
+
+if TYPE_CHECKING:
+    from galfit_ml.instruments import Instrument
+
+LOWEST_REDSHIFT = 1e-4
+"""Nearer galaxies have no distance from their redshift."""
+
+TAILS = 1e-6
+"""Probability of each tail of a distribution that is left out."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,27 @@ class RedshiftPrior:
                 "or choose another instrument or backend with instrument= or backend=."
             )
         return overlap
+
+
+def redshift_range(prior: RedshiftPrior, instrument: Instrument) -> tuple[float, float]:
+    """Range of redshift: the instrument's where the user says nothing, else the user's within the model's.
+
+    Raises:
+        PriorError: the range lies outside the galaxy model.
+    """
+    if prior.free:
+        return max(instrument.redshift_range[0], LOWEST_REDSHIFT), instrument.redshift_range[1]
+    limits = GALAXY["redshift"]
+    low, high = prior.within(limits.low, limits.high, "the galaxy model")
+    if prior.distribution is not None:
+        tails = prior.distribution.ppf([TAILS, 1 - TAILS])
+        low, high = max(low, float(tails[0])), min(high, float(tails[1]))
+    if high < LOWEST_REDSHIFT:
+        raise PriorError(
+            f"redshift={high:g} is below {LOWEST_REDSHIFT:g}: galaxies that near have no distance from their redshift. "
+            "Usually a star or a missing redshift; leave redshift= out to search for it."
+        )
+    return max(low, LOWEST_REDSHIFT), high
 
 
 @dataclass(frozen=True)

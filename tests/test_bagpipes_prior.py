@@ -13,11 +13,11 @@ from scipy import stats
 
 from galfit_ml.errors import PriorError
 from galfit_ml.grid import WavelengthGrid, rebin_matrix
-from galfit_ml.redshift_prior import RedshiftPrior
+from galfit_ml.redshift_prior import RedshiftPrior, redshift_range
 from galfit_ml.simulate.prior import COORDINATES as OURS
 from galfit_ml.simulate.prior import GalaxyPrior
 from galfit_ml.testing import default_instrument
-from galfit_ml_bagpipes.backend import make_prior, redshift_range
+from galfit_ml_bagpipes.backend import make_prior
 from galfit_ml_bagpipes.components import CLOUD_GYR, RECENT_GYR, components
 from galfit_ml_bagpipes.coordinates import COORDINATES, RANGES
 from galfit_ml_bagpipes.cosmology import age_gyr, log_mass_shift

@@ -20,7 +20,7 @@ from scipy import stats
 from galfit_ml.errors import PriorError
 from galfit_ml.flags import Flag
 from galfit_ml.instruments import Instrument, get_instrument
-from galfit_ml.redshift_prior import RedshiftPrior, RedshiftPriors
+from galfit_ml.redshift_prior import RedshiftPrior, RedshiftPriors, redshift_range
 from galfit_ml.simulate.galaxy import GalaxyModel
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml.testing import default_instrument, simulated_batch
@@ -38,7 +38,6 @@ from galfit_ml_emcee.solutions import (
     Solutions,
     axis_range,
     read_scan,
-    redshift_range,
     scan_axis,
 )
 from galfit_ml_emcee.trim import Native

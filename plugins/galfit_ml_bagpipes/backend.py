@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.backend import Request
-from galfit_ml.errors import GalfitMLError, PriorError
+from galfit_ml.errors import GalfitMLError
 from galfit_ml.instruments import Instrument
 from galfit_ml.parameters import GALAXY, ParameterSet
 from galfit_ml.posterior import Posterior, concatenate
 from galfit_ml.prepare import Preparation, Prepared, prepare, random_stream
-from galfit_ml.redshift_prior import RedshiftPrior
+from galfit_ml.redshift_prior import RedshiftPrior, redshift_range
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml_bagpipes.isolated import fit_isolated
 from galfit_ml_bagpipes.job import Job
@@ -23,12 +23,6 @@ from galfit_ml_bagpipes.observed import observed
 from galfit_ml_bagpipes.prior import Prior, RedshiftDensity
 from galfit_ml_bagpipes.report import to_posterior
 from galfit_ml_bagpipes.settings import Settings
-
-LOWEST_REDSHIFT = 1e-4
-"""Nearer galaxies have no distance from their redshift."""
-
-TAILS = 1e-6
-"""Probability of a user's distribution that is cut off at either end."""
 
 
 class BagpipesBackend:
@@ -126,24 +120,3 @@ def make_prior(settings: Settings, instrument: Instrument, redshift: RedshiftPri
     smooth = instrument.calibration_rms * math.sqrt(2.0 / max(order, 1))
     sigma = (instrument.calibration_offset, *([smooth] * order))
     return Prior(density, sigma, settings.fixed)
-
-
-def redshift_range(prior: RedshiftPrior, instrument: Instrument) -> tuple[float, float]:
-    """Range of redshift: the instrument's where the user says nothing, else the user's within the model's.
-
-    Raises:
-        PriorError: the range lies outside the galaxy model.
-    """
-    if prior.free:
-        return max(instrument.redshift_range[0], LOWEST_REDSHIFT), instrument.redshift_range[1]
-    limits = GALAXY["redshift"]
-    low, high = prior.within(limits.low, limits.high, "the galaxy model")
-    if prior.distribution is not None:
-        tails = prior.distribution.ppf([TAILS, 1 - TAILS])
-        low, high = max(low, float(tails[0])), min(high, float(tails[1]))
-    if high < LOWEST_REDSHIFT:
-        raise PriorError(
-            f"redshift={high:g} is below {LOWEST_REDSHIFT:g}: galaxies that near have no distance from their redshift. "
-            "Usually a star or a missing redshift; leave redshift= out to search for it."
-        )
-    return max(low, LOWEST_REDSHIFT), high

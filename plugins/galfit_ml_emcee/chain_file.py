@@ -144,7 +144,7 @@ class ChainFile:
             backend.reset(walkers.nwalkers, walkers.ndim)
             walkers.backend = backend
 
-    def commit(self, walkers: Any) -> None:
+    def commit(self) -> None:
         """The steps so far become the file."""
         shutil.copyfile(self._part, self._ready)
         self._ready.replace(self.path)

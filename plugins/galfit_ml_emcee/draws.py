@@ -59,7 +59,7 @@ def draw(chains: Sequence[Chain], weights: Floats, n: int, rng: np.random.Genera
     counts = shares(np.append(weights, left), n, rng)
     values, galaxies = [], []
     for chain, count in zip(chains, counts[:-1], strict=True):
-        flat, own = chain.x.reshape(-1, chain.x.shape[-1]), chain.values.reshape(-1, chain.values.shape[-1])
+        flat, own = chain.flat, chain.values.reshape(-1, chain.values.shape[-1])
         rows = rng.choice(len(flat), size=int(count), replace=int(count) > len(flat))
         values.append(own[rows])
         galaxies.append(chain.target.likelihood.galaxies(torch.as_tensor(flat[rows])))

@@ -53,7 +53,7 @@ def evidence(chain: Chain, rng: np.random.Generator) -> Evidence:
     Cells need not have the same free coordinates: what the density holds of the others' prior is taken away.
     """
     free = chain.target.free
-    flat = chain.x[..., free].reshape(-1, len(free))
+    flat = chain.flat[:, free]
     constant = 0.5 * (len(free) * np.log(2 * np.pi) - (np.delete(chain.target.anchor, free) ** 2).sum())
     mixture = adapted(chain.plan.modes, flat)
     x = draw(mixture, DIRECT, rng)

@@ -15,7 +15,7 @@ from galfit_ml.backend import Request
 from galfit_ml.errors import SpectrumError
 from galfit_ml.posterior import Posterior
 from galfit_ml.prepare import random_stream
-from galfit_ml.redshift_prior import RedshiftPrior
+from galfit_ml.redshift_prior import RedshiftPrior, redshift_range
 from galfit_ml.simulate.galaxies import Galaxies
 from galfit_ml.simulate.galaxy import GalaxyModel
 from galfit_ml.simulate.prior import GalaxyPrior, coordinate
@@ -23,6 +23,7 @@ from galfit_ml_emcee.chain_file import ChainFile, chain_path, fingerprint
 from galfit_ml_emcee.draws import Draws, Others, draw
 from galfit_ml_emcee.evidence import evidence
 from galfit_ml_emcee.leftover import library_draws
+from galfit_ml_emcee.library.data import ScanData
 from galfit_ml_emcee.likelihood import Likelihood, Spectrum
 from galfit_ml_emcee.line_error import line_factors
 from galfit_ml_emcee.optimise import Start, find_start
@@ -31,7 +32,7 @@ from galfit_ml_emcee.redshift_scan import RedshiftScan, scan_input
 from galfit_ml_emcee.report import Fit, to_posterior
 from galfit_ml_emcee.sampler import Chain, sample
 from galfit_ml_emcee.settings import SamplerSettings
-from galfit_ml_emcee.solutions import Peak, Solutions, axis_range, read_scan, redshift_range, scan_axis
+from galfit_ml_emcee.solutions import Peak, Solutions, axis_range, read_scan, scan_axis
 from galfit_ml_emcee.target import Target
 from galfit_ml_emcee.trim import Native
 
@@ -82,8 +83,7 @@ class Machine:
         out = []
         for rows in np.array_split(np.arange(len(native.batch)), max(1, -(-len(native.batch) // SCANNED))):
             part = native.take(rows)
-            data = scan_input(part.prepared, part.all_factors(), part.all_terms(), scan.axis)
-            found = scan.run(data, *limits, bounded=not part.batch.relative.any())
+            found = scan.run(_laid_out(part, scan), *limits, bounded=not part.batch.relative.any())
             out += [read_scan(found, i, own, limits) for i in range(len(rows))]
         return out
 
@@ -119,7 +119,7 @@ class Machine:
         if limits[0] == limits[1]:
             return Solutions.given(limits[0]), None
         scan = self.scan(native, limits)
-        data = scan_input(native.prepared, native.all_factors(), native.all_terms(), scan.axis)
+        data = _laid_out(native, scan)
         found = scan.run(data, *limits, bounded=not native.batch.relative[0])
         solutions = read_scan(found, 0, prior, limits)
 
@@ -184,6 +184,11 @@ class Machine:
         own = (__version__, prior, settings, self.options.line_error, spectrum.relative)
         path = chain_path(self.options.resume, native.batch.ids[0], number)
         return ChainFile(path, fingerprint(arrays, own))
+
+
+def _laid_out(native: Native, scan: RedshiftScan) -> ScanData:
+    """Spectra with the errors of their instrument as a scan wants them."""
+    return scan_input(native.prepared, native.all_factors(), native.all_terms(), scan.axis)
 
 
 def cell_prior(native: Native, spectrum: Spectrum, cell: tuple[float, float]) -> GalaxyPrior:

@@ -91,7 +91,7 @@ def to_posterior(fit: Fit, model: GalaxyModel, relative: bool) -> Posterior:
 def diagnostics(fit: Fit, main: Chain, best: BestFit) -> dict[str, Floats]:
     """Numbers about the inference, each [1]; those of a chain are of the most probable one."""
     quality, peaks = main.quality, fit.solutions.peaks
-    flat = main.x.reshape(-1, main.x.shape[-1])
+    flat = main.flat
     values = {
         "scan_redshift": peaks[0].redshift,
         "delta_chi2": -2 * peaks[1].log_evidence if len(peaks) > 1 else np.inf,
@@ -147,7 +147,7 @@ def trace(chain: Chain, relative: bool) -> Trace:
 def best_fit(chain: Chain) -> BestFit:
     """The most probable model of a chain with its most probable linear errors, beside the data."""
     likelihood = chain.target.likelihood
-    flat = chain.x.reshape(-1, chain.x.shape[-1])
+    flat = chain.flat
     x = torch.as_tensor(flat[[int(np.argmax(chain.log_density))]])
     data, galaxy = likelihood.spectrum, likelihood.spectra(x).flux
     factor, term = likelihood.corrections(galaxy, x)
@@ -173,7 +173,7 @@ def predictive_p(chain: Chain) -> float:
 
     The linear errors are integrated out, the noise scale is part of the model.
     """
-    flat = chain.x.reshape(-1, chain.x.shape[-1])
+    flat = chain.flat
     x = torch.as_tensor(flat[:: max(1, len(flat) // PREDICTIVE)][:PREDICTIVE])
     likelihood = chain.target.likelihood
     flux, precision = likelihood.spectra(x).flux, likelihood.precision(x)
@@ -186,7 +186,7 @@ def predictive_p(chain: Chain) -> float:
 
 def edges(chain: Chain, watched: tuple[int, ...]) -> list[int]:
     """Which of the `watched` coordinates have their median in the outer 1 % of their range."""
-    middle = ndtr(np.median(chain.x.reshape(-1, chain.x.shape[-1])[:, list(watched)], axis=0))
+    middle = ndtr(np.median(chain.flat[:, list(watched)], axis=0))
     return [c for c, m in zip(watched, middle, strict=True) if m < 0.01 or m > 0.99]
 
 

@@ -48,6 +48,11 @@ class Chain:
     plan: Plan
     target: Target
 
+    @property
+    def flat(self) -> Floats:
+        """All samples, [n_steps * n_walkers, N_DIM]."""
+        return self.x.reshape(-1, self.x.shape[-1])
+
 
 def sample(
     target: Target,
@@ -109,7 +114,7 @@ def _run(
     while share < 1.0 and walkers.iteration < settings.max_steps:
         begin = walkers.run_mcmc(begin, min(settings.block, settings.max_steps - walkers.iteration))
         if file is not None:
-            file.commit(walkers)
+            file.commit()
         quality, share = _progress(walkers, settings)
         if tick is not None:
             tick(float(np.clip(max(share, walkers.iteration / settings.max_steps), 0.0, 1.0)))

@@ -19,9 +19,6 @@ from galfit_ml_emcee.redshift_scan import DEEP, ScanResult
 
 Floats = NDArray[np.float64]
 
-LOWEST_REDSHIFT = 1e-4
-"""Nearer galaxies have no distance from their redshift."""
-
 WINDOW = 0.0033
 """Half-width of a peak of p(z), in units of 1 + z."""
 
@@ -110,27 +107,6 @@ def axis_range(limits: tuple[float, float], instrument: Instrument) -> tuple[flo
     """Redshifts the templates are made for: the instrument's, or all where the user looks beyond them."""
     low, high = instrument.redshift_range
     return (low, high) if limits[0] >= low - 1e-9 and limits[1] <= high + 1e-9 else (0.0, GALAXY["redshift"].high)
-
-
-def redshift_range(prior: RedshiftPrior, instrument: Instrument) -> tuple[float, float]:
-    """Range to scan: the instrument's where the user says nothing, else the user's within the model's.
-
-    Raises:
-        PriorError: the range lies outside the galaxy model.
-    """
-    if prior.free:
-        return max(instrument.redshift_range[0], LOWEST_REDSHIFT), instrument.redshift_range[1]
-    limits = GALAXY["redshift"]
-    low, high = prior.within(limits.low, limits.high, "the galaxy model")
-    if prior.distribution is not None:
-        tails = prior.distribution.ppf([1e-6, 1 - 1e-6])
-        low, high = max(low, float(tails[0])), min(high, float(tails[1]))
-    if high < LOWEST_REDSHIFT:
-        raise PriorError(
-            f"redshift={high:g} is below {LOWEST_REDSHIFT:g}: galaxies that near have no distance from their redshift. "
-            "Usually a star or a missing redshift; leave redshift= out to search for it."
-        )
-    return max(low, LOWEST_REDSHIFT), high
 
 
 def read_scan(found: ScanResult, row: int, prior: RedshiftPrior, limits: tuple[float, float]) -> Solutions:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from galfit_ml.simulate.threads import one_thread
 
@@ -31,3 +32,16 @@ def test_what_was_comes_back_also_after_overlapping_calls() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_linear_algebra_of_numpy_and_scipy_too() -> None:
+    with threadpool_limits(3, user_api="blas"):
+        with one_thread():
+            with one_thread():
+                assert blas_threads() == {1}
+            assert blas_threads() == {1}
+        assert blas_threads() == {3}

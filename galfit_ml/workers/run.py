@@ -63,8 +63,7 @@ def run_tasks(
 
     Returns:
         One outcome per task, in the order of the tasks. They do not depend on `workers`: not by a bit, where algebra
-        in this process has one thread as well (`galfit_ml.simulate.threads.one_thread` for torch; large matrix products
-        of numpy only under OMP_NUM_THREADS=1).
+        in this process has one thread as well (`galfit_ml.simulate.threads.one_thread`).
 
     Raises:
         ValueError: `workers` is not a whole number of at least 1, or `attempts` is less.

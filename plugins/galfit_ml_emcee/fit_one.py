@@ -102,14 +102,14 @@ class Machine:
         rng = random_stream(request.seed, whole.flux[0], whole.ivar[0])
         name, relative = native.batch.ids[0], bool(native.batch.relative[0])
         chains = tuple(
-            self._chain(native, peak, number, prior, rng, _part_of(tick, number, solutions))
+            self.chain(native, peak, number, prior, rng, _part_of(tick, number, solutions))
             for number, peak in enumerate(solutions.sampled)
         )
-        weights, effective = _weights(chains, solutions, rng)
+        weights, error = _weights(chains, solutions, rng)
         draws = draw(chains, weights, request.n_samples, rng, others(solutions) if others else None)
         if prior.fixed:
             draws = _exactly(draws, limits[0])
-        fit = Fit(name, int(native.batch.flags[0]), solutions, chains, weights, effective, draws)
+        fit = Fit(name, int(native.batch.flags[0]), solutions, chains, weights, error, draws)
         return to_posterior(fit, self.model, relative)
 
     def _solve(
@@ -137,16 +137,16 @@ class Machine:
 
         return solutions, others
 
-    def _chain(
+    def chain(
         self,
         native: Native,
         peak: Peak,
         number: int,
         redshift: RedshiftPrior,
         rng: np.random.Generator,
-        tick: Callable[[float], None] | None,
+        tick: Callable[[float], None] | None = None,
     ) -> Chain:
-        """Chain in the cell of one peak."""
+        """Chain in the cell of one peak, the `number`-th of the only spectrum of `native`."""
         spectrum = native.trimmed(0)
         prior = cell_prior(native, spectrum, peak.cell)
         settings = self.options.sampler.scaled(min(peak.share, 1.0))
@@ -208,22 +208,22 @@ def cell_prior(native: Native, spectrum: Spectrum, cell: tuple[float, float]) ->
 
 
 def _weights(chains: tuple[Chain, ...], solutions: Solutions, rng: np.random.Generator) -> tuple[Floats, float]:
-    """Posterior share of each chain's cell, and the least number of effective draws behind them.
+    """Posterior share of each chain's cell, and the largest error of ln evidence behind them.
 
-    The cells share what the scan gives them together; how they divide it is told by importance sampling, or by the scan
-    where that rests on too few draws.
+    The cells share what the scan gives them together; how they divide it is told by their evidences, or by the scan
+    where one of these is not known well enough.
     """
     scanned = np.array([peak.share for peak in solutions.sampled])
     together = scanned.sum() if len(solutions.redshift) == 0 else min(1.0 - float(solutions.outside().sum()), 1.0)
     if len(chains) == 1:
         return np.array([together]), float("nan")
     found = [evidence(chain, rng) for chain in chains]
-    effective = min(e.effective for e in found)
+    error = max(e.error for e in found)
     if not all(e.believed for e in found):
-        return together * scanned / scanned.sum(), effective
+        return together * scanned / scanned.sum(), error
     widths = [np.log(np.log1p(p.cell[1]) - np.log1p(p.cell[0])) for p in solutions.sampled]
     log_z = np.array([e.log_z for e in found]) + widths
-    return together * np.exp(log_z - logsumexp(log_z)), effective
+    return together * np.exp(log_z - logsumexp(log_z)), error
 
 
 def _exactly(draws: Draws, redshift: float) -> Draws:

@@ -53,7 +53,7 @@ class Fit:
         solutions: of the scan.
         chains: around each sampled peak, best first.
         weights: [n_chain] posterior share of each; less than 1 in sum where redshifts were left to the scan.
-        evidence_effective: least number of effective draws behind the weights; NaN where the scan gave them.
+        evidence_error: largest standard error of the ln evidences behind the weights; NaN with one chain.
         draws: of the posterior.
     """
 
@@ -62,7 +62,7 @@ class Fit:
     solutions: Solutions
     chains: tuple[Chain, ...]
     weights: Floats
-    evidence_effective: float
+    evidence_error: float
     draws: Draws
 
 
@@ -97,7 +97,7 @@ def diagnostics(fit: Fit, main: Chain, best: BestFit) -> dict[str, Floats]:
         "delta_chi2": -2 * peaks[1].log_evidence if len(peaks) > 1 else np.inf,
         "modes_sampled": float(len(fit.chains)),
         "share_sampled": float(fit.weights.sum()),
-        "evidence_effective": fit.evidence_effective,
+        "evidence_error": fit.evidence_error,
         "acceptance": main.acceptance,
         "autocorrelation": _extreme(np.max, quality.autocorrelation),
         "effective_samples": _extreme(np.min, quality.effective),

@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test lint format docs wheel clean distclean
+.PHONY: help demo test lint format benchmark docs wheel clean distclean
 
 help:
 	@echo "make demo    estimate a real SDSS galaxy; writes demo/"
 	@echo "make test    run the whole test suite (PYTEST_ARGS='-m \"not slow\"' for the quick part)"
 	@echo "make lint    ruff, mypy and the import contracts"
 	@echo "make format  let ruff rewrite the code"
+	@echo "make benchmark  compare network and emcee on a few mocks; writes results/ and results/report.html (10 minutes)"
 	@echo "make docs    build the documentation, warnings as errors; see docs/_build/html/index.html"
 	@echo "make wheel   build dist/*.whl"
 	@echo "make clean   remove what was built (distclean: $(VENV) too)"
@@ -31,6 +32,11 @@ lint: $(VENV)/.installed-lint
 format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+benchmark: $(VENV)/.installed-benchmark
+	$(BIN)/galfit-ml benchmark run moons-snr --backends cnn,emcee --n 24 --option emcee.workers=2 --out results
+	$(BIN)/galfit-ml benchmark run moonrise latent sdss-snr --backends cnn --n 300 --out results
+	$(BIN)/galfit-ml benchmark report results --out results/report.html --figures results/figures
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -22,11 +22,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.network.tables import nmad
-from benchmarks.real.folder import batch_of, synthetic_r
+from benchmarks.real.scores import colour_gradient
+from galfit_ml.benchmark.real_folder import batch_of, synthetic_r
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml.workers import News, run_tasks
 
+WITHIN_KMS = 15.0
 SETS = {"sdss_cosmicds": ("sdss", 0.001), "eboss_ebossdap": ("boss", 0.003)}
 
 
@@ -122,6 +124,8 @@ def compare(folder: Path, out: Path) -> pd.DataFrame:
     joined["mass_error_synthetic"] = (
         joined.log_stellar_mass - 0.4 * (joined.r_total - joined.r_synthetic) - joined.logM_any
     )
+    gradient = pd.Series(colour_gradient(truth), index=truth.index).loc[joined.index]
+    joined["mass_error_colour"] = joined.mass_error - gradient
     joined["sfr_error"] = joined.log_sfr + joined.aper_corr_dex - joined.logSFR_any
     joined["oh_error"] = np.log10(joined.gas_metallicity) + 8.71 - joined.oh_O3N2_pp04
     joined["z_error_kms"] = (joined.redshift - joined.z) / (1 + joined.z) * SPEED_OF_LIGHT_KMS
@@ -140,9 +144,11 @@ def summarise(joined: pd.DataFrame) -> list[str]:
     lines = [f"{len(joined)} galaxies, {joined.seconds.median():.1f} s each (longest {joined.seconds.max():.1f})"]
     unfinished = int(((joined["flags"] & (1 << 16)) != 0).sum())
     lines.append(f"not converged: {unfinished}; median chi2 per pixel {joined.chi2_per_pixel.median():.2f}")
-    for name in ("mass_error", "mass_error_synthetic", "sfr_error", "oh_error", "z_error_kms"):
+    for name in ("mass_error", "mass_error_synthetic", "mass_error_colour", "sfr_error", "oh_error", "z_error_kms"):
         value = joined[name].dropna().to_numpy()
         lines.append(f"{name:22s} n {len(value):3d}  median {np.median(value):+.3f}  NMAD {nmad(value):.3f}")
+    inside = int((joined.z_error_kms.abs() < WITHIN_KMS).sum())
+    lines.append(f"redshift within {WITHIN_KMS:g} km/s: {inside} of {len(joined)}")
     return lines
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from benchmarks.limits.tables import QUIESCENT, STAR_FORMING
 from benchmarks.network.tables import header, row, share
-from benchmarks.real.folder import read_real
 from benchmarks.real.scores import narrow_galaxies
 from galfit_ml.backend import Request
+from galfit_ml.benchmark.real_folder import read_real
 from galfit_ml.features import BREAKS
 from galfit_ml.plots import stacked_saliency
 from galfit_ml.redshift_prior import RedshiftPriors

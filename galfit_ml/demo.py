@@ -38,6 +38,7 @@ def run_demo(out: str | Path = "demo", backend: str | None = None, progress: Pro
     """
     from galfit_ml.api import estimate
     from galfit_ml.plots import available
+    from galfit_ml.writing import save_figure
 
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
@@ -49,7 +50,7 @@ def run_demo(out: str | Path = "demo", backend: str | None = None, progress: Pro
     for name in FILES:
         posterior.save(folder / name, overwrite=True)
     for kind, draw in available(posterior).items():
-        draw().savefig(folder / f"{kind}.png")
+        save_figure(draw(), folder / f"{kind}.png")
     return posterior
 
 

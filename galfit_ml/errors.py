@@ -38,6 +38,14 @@ class OutputExistsError(GalfitMLError, FileExistsError):
     """The output file is there already and would be overwritten."""
 
 
+class WriteError(GalfitMLError, OSError):
+    """A file cannot be written: the disk is full, a limit is reached, or its folder refuses."""
+
+
+class MissingPackageError(GalfitMLError, ImportError):
+    """A library of one of the package's extras is not installed."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
     """Return the error for an unknown `name`, with the nearest known one suggested.
 

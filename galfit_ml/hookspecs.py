@@ -33,3 +33,8 @@ def galfit_ml_commands() -> list[CommandInfo]:  # type: ignore[empty-body]
 @hookspec
 def galfit_ml_instruments() -> list[Path]:  # type: ignore[empty-body]
     """TOML files of instruments this plugin offers."""
+
+
+@hookspec
+def galfit_ml_suites() -> list[Path]:  # type: ignore[empty-body]
+    """TOML files of benchmark suites this plugin offers; see `galfit_ml.benchmark.suite`."""

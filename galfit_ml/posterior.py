@@ -163,8 +163,29 @@ class Posterior:
         """`table()` as a DataFrame (units dropped)."""
         return self.table().to_pandas()
 
+    def to_arviz(self, *, trace: bool = False) -> Any:
+        """The draws as `arviz.InferenceData`, [chain, draw, spectrum]; with trace=True the walkers, each a chain.
+
+        MissingPackageError without the extra `arviz`, GalfitMLError where the trace is asked for and there is none.
+        """
+        from galfit_ml.export.arviz import to_inference_data
+
+        return to_inference_data(self, trace)
+
+    def write_qp(self, path: str | Path, parameter: str = "redshift", *, overwrite: bool = False) -> Path:
+        """Write the densities of one parameter to a file that qp and RAIL read, name.qp.hdf5.
+
+        Rows without a result are left out; see `galfit_ml.export.qp.write_qp`.
+        """
+        from galfit_ml.export.qp import write_qp
+
+        return write_qp(self, path, parameter, overwrite=overwrite)
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write to .fits or .h5/.hdf5 (everything) or .ecsv (the table alone); OutputExistsError if it is there."""
+        """Write to .fits or .h5/.hdf5 (everything) or .ecsv (the table alone); OutputExistsError if it is there.
+
+        .nc is a netCDF file for ArviZ and .qp.hdf5 one of redshifts for qp: exports, which `load` does not read.
+        """
         from galfit_ml.posterior_io import save
 
         return save(self, path, overwrite=overwrite)

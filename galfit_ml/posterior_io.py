@@ -8,14 +8,13 @@ people:
   has its CHECKSUM, which is verified on reading.
 * HDF5: datasets `meta` and one per array with Fletcher-32 checksums, and the group `summary`, one dataset per column.
 
-A file appears under its name only when it is complete; one that was there stays whole until then.
+Two more endings are exports for other tools, which `load` does not read: .nc for ArviZ, .qp.hdf5 for qp (the package
+`galfit_ml.export`). A file appears under its name only when it is complete; one that was there stays whole until then.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import secrets
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,7 +24,9 @@ import numpy as np
 
 from galfit_ml.archive import KIND, Arrays, arrays_of, checked_meta, meta_of, posterior_of, version_of
 from galfit_ml.errors import FileFormatError, OutputExistsError
+from galfit_ml.export.qp import as_qp, is_qp_name
 from galfit_ml.summary import to_table
+from galfit_ml.writing import write_whole
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -36,7 +37,7 @@ _DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError,
 
 
 def save(posterior: Posterior, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a posterior: .fits, .h5 or .hdf5 hold everything, .ecsv the summary table alone.
+    """Write a posterior: .fits, .h5 or .hdf5 hold everything, .ecsv the summary table alone; .nc and .qp.hdf5 export.
 
     Draws keep their precision (float64: 8 bytes a number, 40 MB for 1000 spectra of 1000 draws of 5 parameters).
 
@@ -44,19 +45,22 @@ def save(posterior: Posterior, path: str | Path, *, overwrite: bool = False) -> 
         The path written.
 
     Raises:
-        FileFormatError: unknown suffix, or the folder does not exist.
+        FileFormatError: unknown ending, or the folder does not exist.
+        MissingPackageError: .nc needs the extra `arviz`.
         OutputExistsError: the file is there and `overwrite` is False.
-        OSError: the disk is full or not writable; a file that was there before is left as it was.
+        WriteError: the disk is full or not writable; a file that was there before is left as it was.
     """
     target = check_output(path, overwrite=overwrite)
-    _replace(target.resolve(), _WRITERS[target.suffix.lower()](posterior))
+    write_whole(target, _WRITERS[_ending(target)](posterior))
     return target
 
 
 def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
     """`path` if `save` could write there, else the error it would raise: ask before long work."""
     target = Path(path)
-    _check_suffix(target, _WRITERS)
+    _check_ending(target, _WRITERS)
+    if _ending(target) == ".nc":
+        _check_netcdf()
     if not target.parent.is_dir():
         raise FileFormatError(f"Folder '{target.parent}' does not exist. Make it first: mkdir -p '{target.parent}'")
     if target.is_dir():
@@ -76,16 +80,17 @@ def load(path: str | Path) -> Posterior:
         FileFormatError: no such file, a summary (.ecsv), another kind of file, a damaged one or one of a newer version.
     """
     source = Path(path)
-    if source.suffix.lower() == ".ecsv":
+    if _ending(source) in _EXPORTS:
+        what, call = _EXPORTS[_ending(source)]
         raise FileFormatError(
-            f"'{source}' holds the summary table only, not the draws. Read it with "
-            f"astropy.table.QTable.read('{source}'); save the posterior as .fits or .h5 to keep its draws."
+            f"'{source}' holds {what}, not the whole posterior. Read it with {call}('{source}'); save the posterior as "
+            ".fits or .h5 to load it again."
         )
-    _check_suffix(source, _READERS)
+    _check_ending(source, _READERS)
     if not source.is_file():
         raise FileFormatError(f"File '{source}' does not exist. Check the name, and the folder you are in.")
     try:
-        meta, arrays = _READERS[source.suffix.lower()](source)
+        meta, arrays = _READERS[_ending(source)](source)
         return posterior_of(meta, arrays)
     except FileFormatError:
         raise
@@ -97,25 +102,22 @@ def load(path: str | Path) -> Posterior:
         ) from error
 
 
-def _check_suffix(path: Path, known: Mapping[str, object]) -> None:
-    if path.suffix.lower() not in known:
+def _ending(path: Path) -> str:
+    return ".qp.hdf5" if is_qp_name(path) else path.suffix.lower()
+
+
+def _check_ending(path: Path, known: Mapping[str, object]) -> None:
+    if _ending(path) not in known:
         raise FileFormatError(
             f"The ending of '{path}' names no format. Use one of {', '.join(known)}: .fits and .h5 hold everything, "
             ".ecsv the summary table."
         )
 
 
-def _replace(target: Path, content: bytes) -> None:
-    """Put `content` under the name `target` in one step: complete, or not at all."""
-    temporary = target.with_name(f".galfit_ml-{secrets.token_hex(6)}{target.suffix}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _check_netcdf() -> None:
+    from galfit_ml.export.arviz import check_netcdf
+
+    check_netcdf()
 
 
 def _ecsv(posterior: Posterior) -> bytes:
@@ -211,7 +213,27 @@ def _read_hdf5(path: Path) -> tuple[dict[str, Any], Arrays]:
         return meta, {name: file[name][()] for name in meta["arrays"]}
 
 
-_WRITERS: dict[str, Callable[[Posterior], bytes]] = {".fits": _fits, ".h5": _hdf5, ".hdf5": _hdf5, ".ecsv": _ecsv}
+def _netcdf(posterior: Posterior) -> memoryview:
+    from galfit_ml.export.arviz import as_netcdf
+
+    return as_netcdf(posterior)
+
+
+_WRITERS: dict[str, Callable[[Posterior], bytes | memoryview]] = {
+    ".fits": _fits,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".ecsv": _ecsv,
+    ".nc": _netcdf,
+    ".qp.hdf5": as_qp,
+}
+
+_EXPORTS = {
+    ".ecsv": ("the summary table only", "astropy.table.QTable.read"),
+    ".nc": ("the draws for ArviZ", "arviz.from_netcdf"),
+    ".qp.hdf5": ("redshift densities for qp", "qp.read"),
+}
+"""Endings that are written and not read: what is in them, and how to read it."""
 
 _Reader = Callable[[Path], tuple[dict[str, Any], Arrays]]
 _READERS: dict[str, _Reader] = {".fits": _read_fits, ".h5": _read_hdf5, ".hdf5": _read_hdf5}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -37,6 +37,27 @@ class BackendStatus:
 
 
 @dataclass(frozen=True)
+class InstalledPlugin:
+    """An entry point of the group `galfit_ml`, and what it offers; nothing where it is broken.
+
+    Args:
+        name: of the entry point.
+        module: that holds its hooks.
+        distribution: name and version of what pip installed, "" where that is not known.
+        backends, commands: their names.
+        instrument_files, suite_files: TOML files.
+    """
+
+    name: str
+    module: str = ""
+    distribution: str = ""
+    backends: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    instrument_files: tuple[Path, ...] = ()
+    suite_files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class Registry:
     """What the installed plugins brought.
 
@@ -46,6 +67,8 @@ class Registry:
         broken: plugin or backend name -> what is wrong with it.
         instrument_files: TOML files of instruments.
         commands: commands of the command line, by name.
+        suite_files: TOML files of benchmark suites.
+        plugins: every entry point, the broken ones too, by name.
     """
 
     infos: Mapping[str, BackendInfo]
@@ -53,6 +76,8 @@ class Registry:
     broken: Mapping[str, str]
     instrument_files: tuple[Path, ...] = ()
     commands: Mapping[str, CommandInfo] = field(default_factory=dict)
+    suite_files: tuple[Path, ...] = ()
+    plugins: tuple[InstalledPlugin, ...] = ()
 
     def statuses(self) -> list[BackendStatus]:
         """Every backend and every broken plugin."""
@@ -146,8 +171,9 @@ class _Collector:
     broken: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     commands: dict[str, CommandInfo] = field(default_factory=dict)
+    suites: list[Path] = field(default_factory=list)
 
-    def add(self, plugin_name: str, plugin: object) -> None:
+    def add(self, plugin_name: str, plugin: object) -> InstalledPlugin:
         """Take over what one plugin offers, all or nothing; a manager of its own keeps its faults its own."""
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
@@ -158,12 +184,22 @@ class _Collector:
         infos = _returned(manager, plugin, "galfit_ml_backends", BackendInfo)
         files = _returned(manager, plugin, "galfit_ml_instruments", str, Path)
         commands = _returned(manager, plugin, "galfit_ml_commands", CommandInfo)
+        suites = _returned(manager, plugin, "galfit_ml_suites", str, Path)
         for info in infos:
             self._add_info(plugin_name, info)
         for command in commands:
             if self.commands.setdefault(command.name, command) is not command:
                 self.record(f"{plugin_name}:{command.name}", f"the command '{command.name}' is taken by another plugin")
-        self.files += map(Path, files)
+        offered = InstalledPlugin(
+            plugin_name,
+            backends=tuple(info.name for info in infos if self.infos[info.name] is info),
+            commands=tuple(command.name for command in commands if self.commands[command.name] is command),
+            instrument_files=tuple(map(Path, files)),
+            suite_files=tuple(map(Path, suites)),
+        )
+        self.files += offered.instrument_files
+        self.suites += offered.suite_files
+        return offered
 
     def _add_info(self, plugin_name: str, info: BackendInfo) -> None:
         if info.name in self.infos:
@@ -195,13 +231,17 @@ def _returned(manager: pluggy.PluginManager, plugin: object, hook: str, *kinds: 
 
 def collect(points: Iterable[EntryPoint]) -> Registry:
     """Load each entry point inside a `try`; what fails is recorded under its name with the reason."""
-    found = _Collector()
+    found, plugins = _Collector(), []
     for point in sorted(points, key=lambda p: p.name):
+        plugin = InstalledPlugin(point.name)
         try:
-            found.add(point.name, point.load())
+            plugin = found.add(point.name, point.load())
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises, the others must live
             found.record(point.name, f"{type(error).__name__}: {error}")
-    return Registry(found.infos, found.owners, found.broken, tuple(found.files), found.commands)
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+        plugins.append(replace(plugin, module=point.value, distribution=distribution))
+    files, suites = tuple(found.files), tuple(found.suites)
+    return Registry(found.infos, found.owners, found.broken, files, found.commands, suites, tuple(plugins))
 
 
 @cache

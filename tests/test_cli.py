@@ -197,6 +197,40 @@ def test_output_that_appears_meanwhile_is_neither_lost_nor_overwritten(
     assert Posterior.load(refuge[1]).ids == ("a",)
 
 
+def test_exports_are_written_beside_the_rest(tmp_path: Path, spectra: Callable[..., list[str]]) -> None:
+    pytest.importorskip("xarray", reason="the extra 'arviz' is not installed")
+    outs = [tmp_path / name for name in ("r.nc", "r.qp.hdf5", "r.fits")]
+    assert run(*spectra("a", "b"), *(word for out in outs for word in ("--out", out))) == 0
+    assert all(out.is_file() for out in outs)
+
+
+def test_densities_that_nobody_has_keep_no_other_output_away(
+    tmp_path: Path, spectra: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    outs = [tmp_path / name for name in ("r.qp.hdf5", "r.fits")]
+    assert run(*spectra("bad-a"), *(word for out in outs for word in ("--out", out))) == 1
+    assert [p.name for p in tmp_path.glob("r.*")] == ["r.fits"]
+    assert re.search(r"nothing was written to \S+r.qp.hdf5: No spectrum", capsys.readouterr().err)
+
+
+def test_figures_that_cannot_be_written_are_told_and_results_stay(
+    tmp_path: Path,
+    spectra: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr(estimate, "_save", lambda *_: True)
+    assert run(*spectra("a"), "--plots", tmp_path / "figures") == 2
+    said = capsys.readouterr()
+    assert re.search(r"a_\w+\.png' could not be written: No space left on device\. The disk of", said.err)
+    assert "redshift" in said.out
+    assert list((tmp_path / "figures").iterdir()) == []
+
+
 def test_ctrl_c_keeps_what_was_done(
     tmp_path: Path,
     spectra: Callable[..., list[str]],

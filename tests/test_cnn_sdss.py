@@ -13,11 +13,11 @@ from astropy.nddata import InverseVariance
 from specutils import Spectrum
 
 from benchmarks.real.answers import answers
-from benchmarks.real.folder import read_real
 from benchmarks.real.scores import narrow_galaxies, warned
 from galfit_ml import Estimator, estimate
 from galfit_ml.api import default_backend
 from galfit_ml.backend import Request, Tags
+from galfit_ml.benchmark.real_folder import read_real
 from galfit_ml.demo import example_path
 from galfit_ml.errors import FileFormatError
 from galfit_ml.flags import Flag

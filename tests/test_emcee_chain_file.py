@@ -25,6 +25,7 @@ from galfit_ml.parameters import GALAXY
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml.testing import default_instrument, simulated_batch
+from galfit_ml.writing import PREFIX
 from galfit_ml_emcee import sampler
 from galfit_ml_emcee.backend import EmceeBackend, _distinct
 from galfit_ml_emcee.chain_file import ChainFile, chain_path, fingerprint
@@ -97,13 +98,9 @@ def run(folder: Path | None, *, fatal: int = 0, broken: int = 0, max_steps: int 
     target = Gaussian(Stub(), np.zeros(N_DIM), FREE, fatal, broken)  # type: ignore[arg-type]
     start = Start(torch.zeros(1, N_DIM), torch.zeros(1), torch.eye(N_DIM)[None])
     file = None if folder is None else ChainFile(chain_path(folder, "one", 0), key)
-    try:
-        with mock.patch.object(sampler, "make_plan", return_value=some_plan()):
-            settings = replace(QUICK, max_steps=max_steps, n_effective=1e6)
-            return sample(target, start, np.random.default_rng(11), settings, file=file)
-    finally:
-        if file is not None:
-            file.close()
+    with mock.patch.object(sampler, "make_plan", return_value=some_plan()):
+        settings = replace(QUICK, max_steps=max_steps, n_effective=1e6)
+        return sample(target, start, np.random.default_rng(11), settings, file=file)
 
 
 def assert_same(first: Chain, second: Chain) -> None:
@@ -121,12 +118,16 @@ def steps_in(folder: Path) -> int:
 
 def killed(folder: Path, call: int) -> None:
     """The same run in another process, killed at this call of its density."""
+    code = "import sys, pathlib, test_emcee_chain_file as t; t.run(pathlib.Path(sys.argv[1]), fatal=int(sys.argv[2]))"
+    done = in_another_process(code, folder, str(call))
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def in_another_process(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     paths = [str(ROOT), str(ROOT / "plugins"), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    code = "import sys, pathlib, test_emcee_chain_file as t; t.run(pathlib.Path(sys.argv[1]), fatal=int(sys.argv[2]))"
-    command = [sys.executable, "-c", code, str(folder), str(call)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_a_file_changes_nothing(tmp_path: Path) -> None:
@@ -191,16 +192,35 @@ def test_what_the_spectrum_does_not_see_is_drawn_from_the_prior(tmp_path: Path) 
 
 
 def test_an_unfinished_copy_is_not_taken_for_the_chain(tmp_path: Path) -> None:
-    """Litter of a killed run: a longer chain that was never complete, and half a file."""
+    """A kill between two blocks leaves the last whole one; half a file of a kill while it is written is not read."""
     killed(tmp_path, 9)
-    litter = [p for p in tmp_path.iterdir() if p.suffix == ".part"]
-    assert len(litter) == 1
-    with h5py.File(litter[0], "r") as file:
-        assert file["mcmc"].attrs["iteration"] == 7
-    (tmp_path / f"one-0.h5.{os.getpid()}.part").write_bytes(b"half")
-    (tmp_path / f"one-0.h5.{os.getpid()}.ready").write_bytes(b"half")
+    assert [p.name for p in tmp_path.iterdir()] == ["one-0.h5"]
+    (tmp_path / f"{PREFIX}0123456789ab.part").write_bytes(b"half")
     chain = run(tmp_path)
     assert_same(chain, run(None))
+
+
+def test_a_full_disk_leaves_the_last_whole_block_and_the_run_goes_on(tmp_path: Path) -> None:
+    """After 10 steps the chain does not fit any more."""
+    run(tmp_path, max_steps=10)
+    fits = chain_path(tmp_path, "one", 0).stat().st_size
+    chain_path(tmp_path, "one", 0).unlink()
+    code = f"""
+import resource, sys, pathlib
+import test_emcee_chain_file as t
+from galfit_ml.errors import WriteError
+resource.setrlimit(resource.RLIMIT_FSIZE, ({fits}, {fits}))
+try:
+    t.run(pathlib.Path(sys.argv[1]))
+except WriteError as error:
+    print(error)
+"""
+    said = in_another_process(code, tmp_path).stdout
+    assert "one-0.h5' could not be written: File too large. The disk of" in said
+    assert "What stood there before is as it was." in said
+    assert [p.name for p in tmp_path.iterdir()] == ["one-0.h5"]
+    assert steps_in(tmp_path) == 10
+    assert_same(run(tmp_path), run(None))
 
 
 def test_another_chain_is_refused(tmp_path: Path) -> None:

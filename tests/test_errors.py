@@ -17,6 +17,8 @@ CHILDREN = {
     "FileFormatError": ValueError,
     "OutputExistsError": FileExistsError,
     "WorkerError": RuntimeError,
+    "WriteError": OSError,
+    "MissingPackageError": ImportError,
 }
 
 

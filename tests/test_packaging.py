@@ -24,7 +24,8 @@ import galfit_ml
 PLUGINS = ("galfit_ml_bagpipes", "galfit_ml_cnn", "galfit_ml_emcee")
 PACKAGES = {"galfit_ml": ROOT / "galfit_ml", **{name: ROOT / "plugins" / name for name in PLUGINS}}
 LIBRARIES = {"torch", "numpy", "scipy", "astropy", "specutils", "matplotlib", "pandas", "emcee", "h5py"}
-LIGHT_NAMES = "__main__ backend cli commands errors flags hookspecs parameters progress registry time_left"
+LIGHT_NAMES = "__main__ backend cli commands errors flags hookspecs optional parameters progress registry scaffold"
+LIGHT_NAMES += " time_left writing benchmark benchmark.errors"
 LIGHT = {"galfit_ml", *PLUGINS, *(f"galfit_ml.{name}" for name in LIGHT_NAMES.split())}
 
 
@@ -40,6 +41,10 @@ def may_load(module: str) -> set[str]:
         return set()
     if module.startswith(("galfit_ml.simulate.build", "galfit_ml.testing", "galfit_ml_emcee.")):
         return LIBRARIES - {"specutils", "matplotlib", "pandas"}
+    if module.startswith("galfit_ml.benchmark.metrics"):
+        return {"numpy", "scipy"}
+    if module.startswith("galfit_ml.benchmark."):
+        return {"numpy", "torch", "scipy", "pandas"}
     if module == "galfit_ml.calibration":
         return {"numpy", "scipy"}
     if module.startswith("galfit_ml_bagpipes."):
@@ -142,7 +147,8 @@ def requirement_names(requirements: list[str]) -> set[str]:
 
 def test_every_library_that_is_imported_is_declared() -> None:
     declared = requirement_names(project()["dependencies"])
-    extras = requirement_names(project()["optional-dependencies"]["bagpipes"] + ["pytest"])
+    known = project()["optional-dependencies"]
+    extras = requirement_names(known["bagpipes"] + known["benchmark"] + ["pytest"])
     extras |= {name.removesuffix("-sampler") for name in extras}  # what one imports of nautilus-sampler is nautilus
     used = set().union(*map(imported_libraries, PACKAGES))
     assert used - extras <= declared

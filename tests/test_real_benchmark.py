@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.real import tables
 from benchmarks.real.__main__ import main
-from benchmarks.real.folder import read_real, sets_of, synthetic_r
 from benchmarks.real.scores import QUANTITIES, compared, warned, wilson
+from galfit_ml.benchmark.real_folder import read_real, sets_of, synthetic_r
 from galfit_ml.errors import FileFormatError
 from galfit_ml.flags import Flag
 from galfit_ml.instruments import get_instrument

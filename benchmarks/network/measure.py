@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.network.changes import CHANGES
 from galfit_ml.api import Estimator
 from galfit_ml.backend import Request
+from galfit_ml.benchmark.changes import CHANGES
 from galfit_ml.calibration import levels_of
 from galfit_ml.parameters import GALAXY
 from galfit_ml.posterior import Posterior

@@ -16,8 +16,8 @@ from safetensors import safe_open
 
 from benchmarks.limits.tables import STAR_FORMING
 from benchmarks.network import tables
-from benchmarks.network.changes import CHANGES
 from benchmarks.network.measure import Plan, Report, Table, measure, rows_where
+from galfit_ml.benchmark.changes import CHANGES
 from galfit_ml.flags import Flag
 from galfit_ml_cnn.weights import shipped
 

@@ -16,8 +16,8 @@ import pandas as pd
 
 from benchmarks.real import figures, tables
 from benchmarks.real.answers import answers
-from benchmarks.real.folder import read_real, sets_of
 from galfit_ml.api import Estimator
+from galfit_ml.benchmark.real_folder import read_real, sets_of
 from galfit_ml.errors import GalfitMLError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmarks.real.folder import RealSet, synthetic_r
 from galfit_ml.api import Estimator
+from galfit_ml.benchmark.real_folder import RealSet, synthetic_r
 from galfit_ml.posterior import Posterior
 
 DIAGNOSTICS = ("redshift_1", "redshift_probability_1", "redshift_quality", "signal_to_noise", "galaxy_probability")

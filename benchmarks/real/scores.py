@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks.network.tables import nmad
+from galfit_ml.benchmark.real_folder import narrow_galaxies
 from galfit_ml.flags import Flag
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.simulate.cosmology import Cosmology
@@ -83,12 +84,6 @@ def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
     p, scale = hits / n, 1 + z**2 / n
     middle, half = (p + z**2 / (2 * n)) / scale, z / scale * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
-
-
-def narrow_galaxies(table: pd.DataFrame) -> Mask:
-    """Rows the survey calls galaxies, without broad lines."""
-    broad = table["subclass"].fillna("").str.contains("BROAD")
-    return ((table["class"] == "GALAXY") & ~broad).to_numpy()
 
 
 def warned(table: pd.DataFrame) -> Mask:

@@ -13,19 +13,20 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from galfit_ml import __version__
-from galfit_ml.cli import backends, data, demo, estimate, etc, instruments, latent, simulate
+from galfit_ml.cli import backends, benchmark, data, demo, estimate, etc, instruments, latent, plugins, simulate
 from galfit_ml.cli.console import tell
 from galfit_ml.commands import CommandInfo
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.registry import registry
 
-COMMANDS = (estimate, simulate, etc, latent, instruments, backends, demo, data)
+COMMANDS = (estimate, simulate, etc, latent, benchmark, instruments, backends, plugins, demo, data)
 
 EXAMPLES = """examples:
   galfit-ml demo                                            a real galaxy, from file to figures
   galfit-ml estimate spec-*.fits --out results.fits         posteriors of SDSS files
   galfit-ml etc moons-lr --mag 22 --exposure 1h             signal-to-noise ratio of an observation
   galfit-ml simulate moons-lr --survey moonrise --n 1000 --exposure 1h,8h --out mock.fits
+  galfit-ml benchmark run moons-snr --n 60 --out results/   backends compared on the same mocks
   galfit-ml backends                                        what is installed
 """
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from galfit_ml.cli.arguments import known_instrument, number_or_range, option, positive, rows
 from galfit_ml.cli.console import tell
-from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError
+from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError, SpectrumError, WriteError
 
 if TYPE_CHECKING:
     from galfit_ml.api import Estimator
@@ -47,7 +47,8 @@ def add_to(commands: Any) -> None:
     add("--medium", choices=("air", "vacuum"), help="what the wavelengths are in, where the file does not say it")
     add("--ebv", type=float, metavar="MAG", help="E(B-V) of the Milky Way, taken out of all spectra (default: nothing)")
     add("--dust-map", choices=("sfd",), help="take out what this map has at the coordinates in the headers")
-    add("--out", type=Path, action="append", default=[], metavar="FILE", help=".ecsv, .fits or .h5; may be repeated")
+    endings = ".ecsv, .fits, .h5; .nc for ArviZ, .qp.hdf5 for qp and RAIL; may be repeated"
+    add("--out", type=Path, action="append", default=[], metavar="FILE", help=endings)
     add("--plots", type=Path, metavar="DIR", help="folder for figures: draws, fit, history, trace, what mattered")
     add("--overwrite", action="store_true", help="replace output that is there")
     add("--option", type=option, action="append", default=[], metavar="KEY=VALUE", help="an option of the backend")
@@ -141,7 +142,7 @@ def _deliver(posterior: Posterior, chosen: argparse.Namespace) -> int:
     if not chosen.out:
         tell("Nothing was saved. Add --out results.fits to keep the posterior, --out results.ecsv for its summary.")
     if chosen.plots is not None:
-        _plot(posterior, chosen.plots)
+        saved.append(_plot(posterior, chosen.plots))
     failed = [
         (name, why) for name, why, ok in zip(posterior.ids, posterior.reasons, posterior.ok, strict=True) if not ok
     ]
@@ -156,24 +157,43 @@ def _save(posterior: Posterior, path: Path, overwrite: bool) -> bool:
 
     try:
         tell(f"wrote {save(posterior, path, overwrite=overwrite)}")
+    except SpectrumError as error:
+        tell(f"galfit-ml: nothing was written to {path}: {error}")
     except (GalfitMLError, OSError) as error:
-        refuge = Path(tempfile.mkdtemp(prefix="galfit-ml-")) / path.name
-        tell(f"galfit-ml: error: {error}\ngalfit-ml: the results are in {save(posterior, refuge)} instead")
+        tell(f"galfit-ml: error: {error}")
+        _take_refuge(posterior, path.name)
         return False
     return True
 
 
-def _plot(posterior: Posterior, folder: Path) -> None:
+def _take_refuge(posterior: Posterior, name: str) -> None:
+    """Save beside the temporary files; the other outputs of the run do not depend on it."""
+    from galfit_ml.posterior_io import save
+
+    try:
+        refuge = Path(tempfile.mkdtemp(prefix="galfit-ml-"))
+        tell(f"galfit-ml: the results are in {save(posterior, refuge / name)} instead")
+    except (GalfitMLError, OSError) as error:
+        tell(f"galfit-ml: error: {error}")
+
+
+def _plot(posterior: Posterior, folder: Path) -> bool:
+    """Draw what there is of each spectrum; False where the figures cannot be written."""
     from galfit_ml.plots import available
+    from galfit_ml.writing import save_figure
 
     folder.mkdir(parents=True, exist_ok=True)
     for index, stem in enumerate(_stems(posterior.ids)):
         for kind, draw in available(posterior, index).items():
             try:
-                draw().savefig(folder / f"{stem}_{kind}.png")
+                save_figure(draw(), folder / f"{stem}_{kind}.png")
+            except WriteError as error:
+                tell(f"galfit-ml: error: {error}")
+                return False
             except GalfitMLError as error:
                 tell(f"galfit-ml: no {kind} figure of {posterior.ids[index]}: {error}")
     tell(f"figures are in {folder}")
+    return True
 
 
 def _stems(names: Sequence[str]) -> list[str]:

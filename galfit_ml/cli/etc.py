@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from galfit_ml.errors import GalfitMLError
 
 if TYPE_CHECKING:
     import numpy as np
+    from astropy.table import Table
     from numpy.typing import NDArray
 
     from galfit_ml.instruments import Instrument
@@ -186,14 +188,17 @@ def _arm_line(row: dict[str, Any]) -> str:
 def _draw(instrument: Instrument, depth: Depth, chosen: argparse.Namespace) -> None:
     from galfit_ml.cli.instruments import sky_shown
     from galfit_ml.plots.etc_figure import etc_figure
+    from galfit_ml.writing import save_figure
 
     title = _headline(instrument, depth, chosen)
-    etc_figure(instrument, depth, sky_shown(instrument), title).savefig(chosen.plot)
+    save_figure(etc_figure(instrument, depth, sky_shown(instrument), title), chosen.plot)
     tell(f"wrote {chosen.plot}")
 
 
 def _write(instrument: Instrument, depth: Depth, chosen: argparse.Namespace) -> None:
     from astropy.table import Table
+
+    from galfit_ml.writing import write_whole
 
     names = [arm.name for arm in instrument.arms for _ in range(len(arm.grid))]
     table = Table({"arm": names, "wavelength": depth.wavelength, "flux": depth.flux, "snr": depth.snr})
@@ -205,6 +210,16 @@ def _write(instrument: Instrument, depth: Depth, chosen: argparse.Namespace) -> 
     for name, unit in units.items():
         table[name].unit = unit
     table.meta.update({"SUMMARY": _headline(instrument, depth, chosen), "EXPTIME": depth.exposure})
-    formats = {".ecsv": "ascii.ecsv", ".fits": "fits", ".csv": "ascii.csv"}
-    table.write(chosen.out, format=formats[chosen.out.suffix.lower()], overwrite=chosen.overwrite)
+    write_whole(chosen.out, _packed(table, chosen.out.suffix.lower()))
     tell(f"wrote {chosen.out}")
+
+
+def _packed(table: Table, suffix: str) -> bytes:
+    """The content of a file of that ending."""
+    if suffix == ".fits":
+        packed = io.BytesIO()
+        table.write(packed, format="fits")
+        return packed.getvalue()
+    text = io.StringIO()
+    table.write(text, format="ascii.ecsv" if suffix == ".ecsv" else "ascii.csv")
+    return text.getvalue().encode()

@@ -131,8 +131,9 @@ def _noise_lines(instrument: Instrument) -> list[str]:
 
 def _draw(instrument: Instrument, path: Path) -> None:
     from galfit_ml.plots.instrument_figure import instrument_figure
+    from galfit_ml.writing import save_figure
 
-    instrument_figure(instrument, sky_shown(instrument)).savefig(path)
+    save_figure(instrument_figure(instrument, sky_shown(instrument)), path)
     tell(f"wrote {path}")
 
 
@@ -159,9 +160,10 @@ def _copy(instrument: Instrument, path: Path) -> None:
     from importlib import resources
 
     from galfit_ml.instruments import shipped_instruments
+    from galfit_ml.writing import write_whole
 
     if shipped_instruments().get(instrument.name) != instrument:
         raise GalfitMLError(f"'{instrument.name}' as you ask for it is no file of the package: copy the one you have.")
     source = resources.files("galfit_ml") / "data" / "instruments" / f"{instrument.name}.toml"
-    path.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    write_whole(path, source.read_bytes())
     tell(f"wrote {path}")

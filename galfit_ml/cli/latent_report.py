@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from galfit_ml.writing import save_figure, write_whole
 
 if TYPE_CHECKING:
     from galfit_ml.latent.projection import Projection
@@ -63,18 +66,19 @@ def write(report: Report, folder: Path, method: str, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = list(_pictures(report, projection, folder))
     _write_csv(report.findings, folder / "report.csv")
-    (folder / "index.html").write_text(_page(report, pictures, projection), encoding="utf-8")
+    write_whole(folder / "index.html", _page(report, pictures, projection).encode())
 
 
 def _write_csv(findings: Findings, path: Path) -> None:
     from galfit_ml.latent.report import Line
 
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(Line.__dataclass_fields__))
-        writer.writeheader()
-        for line in findings.lines:
-            cells = line.cells()
-            writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in cells.items()})
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(Line.__dataclass_fields__))
+    writer.writeheader()
+    for line in findings.lines:
+        cells = line.cells()
+        writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in cells.items()})
+    write_whole(path, text.getvalue().encode())
 
 
 def _pictures(report: Report, projection: Projection, folder: Path) -> Iterator[tuple[str, str]]:
@@ -94,7 +98,7 @@ def _pictures(report: Report, projection: Projection, folder: Path) -> Iterator[
             jobs.append((name, f"Coloured by the posterior median of {name}", as_colour(posterior, name)))
     for number, (stem, caption, colour) in enumerate(jobs, start=1):
         file = f"{number:02d}_{re.sub(r'[^A-Za-z0-9_-]+', '_', stem)}.png"
-        projection_figure(projection, colour, caption).savefig(folder / file)
+        save_figure(projection_figure(projection, colour, caption), folder / file)
         yield file, caption
 
 

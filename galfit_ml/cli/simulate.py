@@ -200,6 +200,7 @@ def _figure_path(folder: Path, paths: MockPaths) -> Path:
 def _draw(folder: Path, paths: MockPaths, settings: SurveySettings, kept: tuple[str, ...]) -> None:
     from galfit_ml.mock_files import read_layer, read_mock, read_truth
     from galfit_ml.plots.mock_figure import MockPanel, mock_figure
+    from galfit_ml.writing import save_figure
 
     n = min(SHOWN, settings.n)
     batch, truth = read_mock(paths.mock, slice(0, n)), read_truth(paths.mock)[:n]
@@ -207,5 +208,5 @@ def _draw(folder: Path, paths: MockPaths, settings: SurveySettings, kept: tuple[
     panels = [MockPanel.of(batch, truth, i, noiseless) for i in range(n)]
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{settings.instrument.name}, {settings.population}: the first {n} of {settings.n} spectra"
-    mock_figure(panels, title).savefig(_figure_path(folder, paths))
+    save_figure(mock_figure(panels, title), _figure_path(folder, paths))
     tell(f"wrote {_figure_path(folder, paths)}")

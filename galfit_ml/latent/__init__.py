@@ -5,11 +5,11 @@ Whether something that it was never told (a morphological type, say) can be read
 out of fold.
 """
 
+from galfit_ml.errors import MissingPackageError
 from galfit_ml.latent.checks import LatentError
 from galfit_ml.latent.comparison import Comparison, compare_classes, compare_values
 from galfit_ml.latent.features import embedding_of, log_ssfr, medians
 from galfit_ml.latent.matching import imbalance, matched_pairs
-from galfit_ml.latent.optional import MissingPackageError
 from galfit_ml.latent.probe import Classified, Folds, Regressed, classify, regress
 from galfit_ml.latent.projection import Projection, pca, project, umap
 

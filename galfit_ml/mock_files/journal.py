@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from galfit_ml.errors import FileFormatError
+from galfit_ml.writing import write_whole
 
 JOURNAL = "galfit_ml mock progress"
 
@@ -33,12 +33,7 @@ class Journal:
     def write(self, path: Path) -> None:
         """Replace the file in one step."""
         content = {"kind": JOURNAL, **vars(self)}
-        temporary = path.with_name(f"{path.name}.new")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(content, indent=1).encode())
 
     @classmethod
     def read(cls, path: Path) -> Journal | None:

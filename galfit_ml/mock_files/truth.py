@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.errors import FileFormatError
+from galfit_ml.writing import write_whole
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -123,11 +125,13 @@ def _check_parquet() -> None:
 
 
 def copy_truth(truth: Path, path: Path) -> None:
-    """Write the truth table in another format, told by the ending of `path`, which is replaced."""
+    """Write the truth table in another format, told by the ending of `path`, which is replaced; WriteError."""
     table = read_truth(truth)
-    partial = path.with_name(f"{path.name}.partial")
     if path.suffix.lower() == ".parquet":
-        table.to_pandas().to_parquet(partial)
+        packed = io.BytesIO()
+        table.to_pandas().to_parquet(packed)
+        write_whole(path, packed.getvalue())
     else:
-        table.write(partial, format="ascii.ecsv" if path.suffix.lower() == ".ecsv" else "ascii.csv", overwrite=True)
-    partial.replace(path)
+        text = io.StringIO()
+        table.write(text, format="ascii.ecsv" if path.suffix.lower() == ".ecsv" else "ascii.csv")
+        write_whole(path, text.getvalue().encode())

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError
+from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError, WriteError
 from galfit_ml.mock_files import truth as truth_rows
 from galfit_ml.mock_files.journal import Journal
 from galfit_ml.mock_files.layout import ID_TYPE, Layout, mock_layout, truth_layout
 from galfit_ml.mock_files.plan import MockPlan, differences
+from galfit_ml.writing import FULL, cannot_write
 
 if TYPE_CHECKING:
     from galfit_ml.simulate.surveys import MockSurvey
@@ -100,16 +101,33 @@ def write_mock(
         OutputExistsError: a file is there already, or an interrupted run with other settings.
         FileFormatError: a name or folder that cannot be used.
         GalfitMLError: too little space on the disk, or another process writes the same file.
+        WriteError: the disk became full all the same; what was written is kept.
     """
     paths = MockPaths.of(path)
     journal = _previous(plan, paths, overwrite)
-    if journal is None or journal.finished < plan.n_chunks:
-        _check_space(plan, paths)
-        _write_chunks(plan, paths, chunks, journal, step)
-    if paths.mock_partial.exists():
-        _finish(plan, paths)
+    with _full_disk_told(paths):
+        if journal is None or journal.finished < plan.n_chunks:
+            _check_space(plan, paths)
+            _write_chunks(plan, paths, chunks, journal, step)
+        if paths.mock_partial.exists():
+            _finish(plan, paths)
     paths.journal.unlink(missing_ok=True)
     return paths
+
+
+@contextmanager
+def _full_disk_told(paths: MockPaths) -> Iterator[None]:
+    """Whatever meets a full disk becomes a WriteError with the file's name and the way to go on."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, WriteError) or error.errno not in FULL:
+            raise
+        remedy = (
+            f"The disk of '{paths.mock.absolute().parent}' is full, or a quota or limit is reached. Free some space "
+            "there and ask for the same again: it goes on from what is on the disk."
+        )
+        raise cannot_write(paths.mock, error, remedy) from error
 
 
 def _previous(plan: MockPlan, paths: MockPaths, overwrite: bool) -> Journal | None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from galfit_ml.errors import GalfitMLError
-from galfit_ml_bagpipes.job import Answer, Job
+from galfit_ml.writing import write_whole
+from galfit_ml_bagpipes.job import FULL_DISK, Answer, Job
 
 QUIET = {
     "MPLBACKEND": "Agg",
@@ -29,7 +30,7 @@ def fit_isolated(job: Job, tell: Callable[[int], None]) -> Answer:
     """
     with tempfile.TemporaryDirectory(prefix="galfit_ml_bagpipes_") as name:
         folder = Path(name)
-        (folder / "job.pickle").write_bytes(pickle.dumps(job))
+        write_whole(folder / "job.pickle", pickle.dumps(job), FULL_DISK)
         with open(folder / "errors.txt", "w+", encoding="utf-8", errors="replace") as errors:
             code = _watch(folder, errors.fileno(), tell)
             errors.seek(0)

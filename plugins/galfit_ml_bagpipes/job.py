@@ -20,6 +20,9 @@ SCAN_WIDTH = 0.04
 CELL = 0.01
 """Half-width of the cell around that redshift which is sampled, in units of 1 + z."""
 
+FULL_DISK = "The disk of temporary files is full: free some space there, or name another folder, TMPDIR=/other/disk."
+"""What to do where a job or its answer cannot be written."""
+
 
 @dataclass(frozen=True, eq=False)
 class Job:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from galfit_ml_bagpipes.job import CELL, Answer, Job
+from galfit_ml.writing import write_whole
+from galfit_ml_bagpipes.job import CELL, FULL_DISK, Answer, Job
 from galfit_ml_bagpipes.likelihood import Likelihood
 from galfit_ml_bagpipes.scan import Found, scan
 from galfit_ml_bagpipes.settings import Settings
@@ -45,7 +46,7 @@ def main(folder: Path) -> None:
 
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         answer = fit(job, tell)
-    (folder / "answer.pickle").write_bytes(pickle.dumps(answer))
+    write_whole(folder / "answer.pickle", pickle.dumps(answer), FULL_DISK)
 
 
 def fit(job: Job, tell: Tell) -> Answer:

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from galfit_ml.writing import save_figure
+
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Rows of log.jsonl; a last line that a kill cut short is left out."""
+    """Rows of log.jsonl; a last line that was cut short, as in a copy of it, is left out."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -43,7 +45,7 @@ def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
         right.legend(
             fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="class, magnitude (AB)"
         )
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path, dpi=130)
 
 
 def _successes(rows: list[dict[str, Any]], x: list[float], axes: Any) -> None:

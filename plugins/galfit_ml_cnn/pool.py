@@ -19,7 +19,7 @@ from galfit_ml.simulate.galaxy import GalaxyModel, reported_parameters
 from galfit_ml.simulate.prior import MASS_RANGE, GalaxyPrior
 from galfit_ml.simulate.spectrograph import Spectrograph
 from galfit_ml.simulate.surveys.training import TrainingPopulation
-from galfit_ml_cnn.files import completed
+from galfit_ml.writing import whole_file
 from galfit_ml_cnn.targets import NAMES
 
 Report = Callable[[int, int, str], None]
@@ -70,7 +70,7 @@ class Pool:
         return pieces
 
     def grow(self, n_pieces: int, report: Report | None = None) -> None:
-        """Make pieces until there are `n_pieces`."""
+        """Make pieces until there are `n_pieces`; WriteError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = range(len(self.load()), n_pieces)
         if not missing:
@@ -79,7 +79,7 @@ class Pool:
         for number in missing:
             piece = maker.piece(np.random.default_rng([self.seed, number]))
             for what, array in (("flux", piece.flux), ("labels", piece.labels)):
-                with completed(self.path(number, what)) as part, part.open("wb") as file:
+                with whole_file(self.path(number, what)) as file:
                     np.save(file, array)
             if report is not None:
                 report((number + 1) * PIECE, n_pieces * PIECE, "noiseless spectra")

@@ -22,6 +22,7 @@ import torch
 from galfit_ml import __version__
 from galfit_ml.errors import FileFormatError, GalfitMLError, OutputExistsError
 from galfit_ml.instruments import get_instrument
+from galfit_ml.writing import write_whole
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.memory import keep_memory
 from galfit_ml_cnn.network import Architecture
@@ -136,9 +137,14 @@ def note(trainer: Trainer, recent: list[float], watch: Watch) -> None:
         **score.success,
     }
     trainer.history.append(row)
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
     trainer.save(folder / "checkpoint.pt")
+    write_log(trainer.history, folder / "log.jsonl")
+
+
+def write_log(history: list[dict[str, Any]], path: Path) -> None:
+    """All validations so far, one JSON text a line; WriteError."""
+    rows = ({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in history)
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def show(trainer: Trainer, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from galfit_ml.errors import GalfitMLError
-from galfit_ml_cnn.files import completed
+from galfit_ml.writing import write_whole
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 from galfit_ml_cnn.schedule import Schedule
 from galfit_ml_cnn.stream import Examples, Mixture, Stream
@@ -168,7 +169,7 @@ class Trainer:
         }
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, under its name only when complete."""
+        """Write a checkpoint, under its name only when complete; WriteError."""
         state = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -179,8 +180,9 @@ class Trainer:
             "spent": self.spent,
             "history": self.history,
         }
-        with completed(path) as part:
-            torch.save(state, part)
+        packed = io.BytesIO()
+        torch.save(state, packed)
+        write_whole(path, packed.getbuffer())
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.

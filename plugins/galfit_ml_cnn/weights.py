@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from galfit_ml.errors import FileFormatError
+from galfit_ml.writing import write_whole
 from galfit_ml_cnn.calibrated import Calibrated
-from galfit_ml_cnn.files import completed
 from galfit_ml_cnn.layout import Layout
 from galfit_ml_cnn.network import Architecture, GalaxyNetwork
 
@@ -46,7 +46,7 @@ class Trained:
 
 
 def save(path: Path, trained: Trained) -> None:
-    """Write a network; the file has its name only when it is complete."""
+    """Write a network; the file has its name only when it is complete. WriteError."""
     network = trained.network
     metadata = {
         "format": FORMAT,
@@ -59,8 +59,7 @@ def save(path: Path, trained: Trained) -> None:
     if trained.calibrated is not None:
         arrays = trained.calibrated.arrays()
         tensors |= {CALIBRATION + name: torch.as_tensor(array).float().contiguous() for name, array in arrays.items()}
-    with completed(path) as part:
-        save_file(tensors, part, metadata)
+    write_whole(path, serialised(tensors, metadata))
 
 
 def _stored(value: Tensor) -> Tensor:

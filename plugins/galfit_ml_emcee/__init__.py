@@ -8,7 +8,7 @@ from galfit_ml.hookspecs import hookimpl
 
 @hookimpl
 def galfit_ml_backends() -> list[BackendInfo]:
-    """The `emcee` backend."""
+    """The backends `emcee` and `scan`."""
     return [
         BackendInfo(
             name="emcee",
@@ -18,5 +18,13 @@ def galfit_ml_backends() -> list[BackendInfo]:
             # Coverage: benchmarks.emcee.calibration (docs/emcee.md); the check of the contract would take hours.
             tags=Tags(calibrated=False, best_fit=True),
             requires=("emcee", "torch"),
+        ),
+        BackendInfo(
+            name="scan",
+            target="galfit_ml_emcee.scan_backend:ScanBackend",
+            summary="posterior of thousands of templates drawn from the prior, at every redshift; no chain",
+            install_hint="Install it with: pip install torch",
+            tags=Tags(calibrated=False),
+            requires=("torch",),
         ),
     ]

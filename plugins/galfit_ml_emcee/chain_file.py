@@ -1,29 +1,32 @@
 """A chain on disk, from which a run that was killed goes on.
 
-The file is emcee's own HDF5 format, with the proposal and the walkers' start beside it. It is written block by block: a
-copy grows and takes the file's place when the block is complete, so that a kill at any moment leaves a sound file.
+The file is emcee's own HDF5 format, with the proposal and the walkers' start beside it. It is written block by block:
+the chain grows in memory and takes the file's place when the block is complete, so that a kill or a full disk at any
+moment leaves a sound file.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import os
+import io
 import re
-import shutil
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from galfit_ml.errors import FileFormatError, OutputExistsError
+from galfit_ml.writing import write_whole
 from galfit_ml_emcee.ensemble import Plan
 from galfit_ml_emcee.moves import Modes
 from galfit_ml_emcee.surrogate import Surrogate
+
+if TYPE_CHECKING:
+    from galfit_ml_emcee.chain_memory import ChainMemory
 
 Floats = NDArray[np.float64]
 
@@ -60,10 +63,8 @@ class ChainFile:
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
+        self._memory: ChainMemory | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left_by_a_kill in path.parent.glob(f"{glob.escape(path.name)}.*"):
-            if left_by_a_kill.suffix in {".part", ".ready"}:
-                left_by_a_kill.unlink(missing_ok=True)
         if path.is_file() and self._read_key() != key:
             raise OutputExistsError(
                 f"'{path}' holds a chain of other data, options or version of galfit_ml: it cannot go on from there. "
@@ -84,10 +85,6 @@ class ChainFile:
             f"'{self.path}' is no chain of galfit_ml, or damaged ({error}). Name another folder with resume=, or "
             f"delete it: rm '{self.path}'"
         )
-
-    @property
-    def _part(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
 
     def plan(self) -> Plan | None:
         """How the chain is proposed; None where there is no chain yet.
@@ -116,10 +113,11 @@ class ChainFile:
         return Plan(modes, Surrogate(**values), own["archive"], own["points"], error)
 
     def begin(self, plan: Plan) -> None:
-        """Write how the chain is proposed."""
+        """Write how the chain is proposed; WriteError."""
         import h5py
 
-        with h5py.File(self._part, "w") as file:
+        packed = io.BytesIO()
+        with h5py.File(packed, "w") as file:
             file.attrs["galfit_ml"] = self.key
             parts: dict[str, Any] = {"modes": plan.modes, "surrogate": plan.surrogate, "plan": plan}
             for group, part in parts.items():
@@ -128,14 +126,13 @@ class ChainFile:
                     if isinstance(value, torch.Tensor | np.ndarray | int | float):
                         file.create_dataset(f"{group}/{field.name}", data=np.asarray(value))
             file["plan"].attrs["error"] = plan.error
-        self._part.replace(self.path)
+        write_whole(self.path, packed.getvalue())
 
     def attach(self, walkers: Any) -> None:
         """Make an ensemble write here, and go on from the last step that is here."""
-        import emcee
+        from galfit_ml_emcee.chain_memory import ChainMemory
 
-        shutil.copyfile(self.path, self._part)
-        backend = emcee.backends.HDFBackend(str(self._part))
+        backend = self._memory = ChainMemory(self.path.read_bytes())
         if backend.initialized and backend.iteration > 0:
             walkers._random.set_state(backend.random_state)
             walkers.backend = backend
@@ -145,15 +142,7 @@ class ChainFile:
             walkers.backend = backend
 
     def commit(self) -> None:
-        """The steps so far become the file."""
-        shutil.copyfile(self._part, self._ready)
-        self._ready.replace(self.path)
-
-    @property
-    def _ready(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.{os.getpid()}.ready")
-
-    def close(self) -> None:
-        """Remove the working copy."""
-        self._part.unlink(missing_ok=True)
-        self._ready.unlink(missing_ok=True)
+        """The steps so far become the file; WriteError."""
+        assert self._memory is not None
+        with self._memory.memory.getbuffer() as content:
+            write_whole(self.path, content)

@@ -24,6 +24,7 @@ from galfit_ml_emcee.draws import Draws, Others, draw
 from galfit_ml_emcee.evidence import evidence
 from galfit_ml_emcee.leftover import library_draws
 from galfit_ml_emcee.library.data import ScanData
+from galfit_ml_emcee.library.templates import Size
 from galfit_ml_emcee.likelihood import Likelihood, Spectrum
 from galfit_ml_emcee.line_error import line_factors
 from galfit_ml_emcee.optimise import Start, find_start
@@ -53,10 +54,11 @@ class Machine:
 
     Args:
         options: of the backend.
+        size: templates of the scan; by default as the redshifts ask for.
     """
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, options: Options, size: Size | None = None) -> None:
+        self.options, self.size = options, size
         self._model: GalaxyModel | None = None
         self._scan: RedshiftScan | None = None
 
@@ -72,7 +74,7 @@ class Machine:
         instrument = native.batch.instrument
         axis = scan_axis(native.batch, axis_range(limits, instrument))
         if self._scan is None or self._scan.axis != axis or self._scan.instrument != instrument:
-            self._scan = RedshiftScan(instrument, axis, self.model)
+            self._scan = RedshiftScan(instrument, axis, self.model, self.size)
         return self._scan
 
     def solutions(self, native: Native, prior: RedshiftPrior | None = None) -> list[Solutions]:
@@ -83,7 +85,7 @@ class Machine:
         out = []
         for rows in np.array_split(np.arange(len(native.batch)), max(1, -(-len(native.batch) // SCANNED))):
             part = native.take(rows)
-            found = scan.run(_laid_out(part, scan), *limits, bounded=not part.batch.relative.any())
+            found = scan.run(laid_out(part, scan), *limits, bounded=not part.batch.relative.any())
             out += [read_scan(found, i, own, limits) for i in range(len(rows))]
         return out
 
@@ -119,7 +121,7 @@ class Machine:
         if limits[0] == limits[1]:
             return Solutions.given(limits[0]), None
         scan = self.scan(native, limits)
-        data = _laid_out(native, scan)
+        data = laid_out(native, scan)
         found = scan.run(data, *limits, bounded=not native.batch.relative[0])
         solutions = read_scan(found, 0, prior, limits)
 
@@ -153,13 +155,9 @@ class Machine:
         own = np.random.default_rng(rng.integers(2**62))
         plain = Likelihood(self.model, spectrum, prior, redshift)
         file = self._file(native, plain, settings, number)
-        try:
-            likelihood, start = self._started(plain, peak.redshift, own)
-            fixed = (coordinate("redshift"),) if peak.cell[0] == peak.cell[1] else ()
-            return sample(Target.of(likelihood, start, fixed), start, own, settings, file=file, tick=tick)
-        finally:
-            if file is not None:
-                file.close()
+        likelihood, start = self._started(plain, peak.redshift, own)
+        fixed = (coordinate("redshift"),) if peak.cell[0] == peak.cell[1] else ()
+        return sample(Target.of(likelihood, start, fixed), start, own, settings, file=file, tick=tick)
 
     def _started(self, plain: Likelihood, redshift: float, rng: np.random.Generator) -> tuple[Likelihood, Start]:
         """The likelihood with line factors from a first search, and the maxima of it."""
@@ -186,7 +184,7 @@ class Machine:
         return ChainFile(path, fingerprint(arrays, own))
 
 
-def _laid_out(native: Native, scan: RedshiftScan) -> ScanData:
+def laid_out(native: Native, scan: RedshiftScan) -> ScanData:
     """Spectra with the errors of their instrument as a scan wants them."""
     return scan_input(native.prepared, native.all_factors(), native.all_terms(), scan.axis)
 

@@ -7,6 +7,7 @@ Fill a `GridContents` and call `write_grid`. Spectra go in as means over the pix
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from galfit_ml.errors import FileFormatError
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.simulate.populations import FORMAT, VERSION
+from galfit_ml.writing import write_whole
 
 Floats = NDArray[np.float64]
 
@@ -94,17 +96,19 @@ def write_grid(contents: GridContents, out: str | Path) -> Path:
     arrays["line_luminosity"] = contents.line_luminosity.astype(np.float32)
     arrays["provenance"] = json.dumps(contents.provenance, sort_keys=True)
     segments = np.array(SEGMENTS)
-    with path.open("wb") as file:
-        np.savez(
-            file,
-            format=FORMAT,
-            version=VERSION,
-            ln_wavelength0=np.log(FIRST_EDGE),
-            dln=STEP_KMS / SPEED_OF_LIGHT_KMS,
-            segment_pixels=segments[:, 0],
-            segment_refinement=segments[:, 1],
-            **arrays,
-        )
-    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_suffix(".sha256").write_text(f"{checksum}  {path.name}\n")
+    packed = io.BytesIO()
+    np.savez(
+        packed,
+        format=FORMAT,
+        version=VERSION,
+        ln_wavelength0=np.log(FIRST_EDGE),
+        dln=STEP_KMS / SPEED_OF_LIGHT_KMS,
+        segment_pixels=segments[:, 0],
+        segment_refinement=segments[:, 1],
+        **arrays,
+    )
+    write_whole(path, packed.getvalue())
+    checksum = hashlib.sha256(packed.getvalue()).hexdigest()
+    # Killed in between, the grid has the old checksum beside it, and whoever loads it refuses it.
+    write_whole(path.with_suffix(".sha256"), f"{checksum}  {path.name}\n".encode())
     return path

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.errors import FileFormatError
+from galfit_ml.writing import write_whole
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def build_sky(origin: str | Path, out: str | Path, tell: Callable[[str], None]) 
     wavelength, emission, transmission = read_skycalc(Path(origin), AIRMASS)
     content, path = io.BytesIO(), Path(out)
     np.savez_compressed(content, **_compact(wavelength, emission, transmission))
-    path.write_bytes(content.getvalue())
+    write_whole(path, content.getvalue())
     return f"wrote {out}: {len(wavelength)} pixels of {BIN / 10:.1f} A, {path.stat().st_size / 1e3:.0f} kB"
 
 

@@ -132,3 +132,9 @@ def synthetic_r(batch: SpectrumBatch) -> NDArray[np.float64]:
     photons = np.where(use, arm.flux * wave * width, 0.0).sum(axis=1)
     f_nu = photons * 1e-17 / (2.99792458e18 * np.where(use, width / wave, 0.0).sum(axis=1).clip(min=1e-30))
     return np.asarray(-2.5 * np.log10(np.maximum(f_nu, 1e-40)) - 48.6)
+
+
+def narrow_galaxies(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows the survey calls galaxies, without broad lines."""
+    broad = table["subclass"].fillna("").str.contains("BROAD")
+    return np.asarray(((table["class"] == "GALAXY") & ~broad).to_numpy())

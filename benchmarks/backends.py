@@ -1,0 +1,156 @@
+"""The tables, figures and report of docs/benchmark.md, from a folder of results of `galfit-ml benchmark run`.
+
+python -m benchmarks.backends results/ --docs docs/benchmark
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.network.tables import header, row
+from galfit_ml.benchmark import read_results
+from galfit_ml.benchmark.present import report_data
+from galfit_ml.benchmark.report import write_figures, write_report
+from galfit_ml.writing import write_whole
+
+SHOWN = (
+    ("redshift", "success", "redshift right"),
+    ("redshift", "crps", "redshift"),
+    ("log_stellar_mass", "crps", "mass"),
+    ("log_sfr", "crps", "SFR"),
+    ("log_metallicity", "crps", "metallicity"),
+    ("dust_av", "crps", "A_V"),
+    ("log_age", "crps", "age"),
+)
+COVERED = ("redshift", "log_stellar_mass", "log_sfr", "log_metallicity", "dust_av", "log_age")
+RATIOS = (*COVERED, "gas_metallicity", "velocity_dispersion", "log_ionisation")
+REPORTED = "moons-snr"
+
+
+def cell(rows: pd.DataFrame, parameter: str, metric: str, digits: int = 3) -> str:
+    """Value and error of the only such row, "-" where there is none."""
+    own = rows[(rows["parameter"] == parameter) & (rows["metric"] == metric)]
+    if len(own) != 1 or not np.isfinite(own["value"].iloc[0]):
+        return "-"
+    value, error = own["value"].iloc[0], own["error"].iloc[0]
+    if abs(value) < 0.01 and metric == "crps":
+        return f"{value:.2g} ± {error:.1g}"
+    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if np.isfinite(error) else "")
+
+
+def bins(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Everything, then the bins of an axis in order."""
+    yield "all", rows[rows["axis"] == "all"]
+    inside = rows[rows["axis"] == axis]
+    for label in inside.sort_values("low")["bin"].unique():
+        yield str(label), inside[inside["bin"] == label]
+
+
+def accuracy(rows: pd.DataFrame, axis: str = "snr") -> Iterator[str]:
+    """Redshifts and CRPS of every backend in the bins of an axis."""
+    yield from header(axis, "backend", "n", *(f"{what}, CRPS" if m == "crps" else what for _, m, what in SHOWN))
+    for label, inside in bins(rows, axis):
+        for backend in sorted(inside["backend"].unique()):
+            own = inside[inside["backend"] == backend]
+            n = own.loc[own["metric"] == "success", "n"]
+            if len(n):
+                yield row(label, backend, int(n.iloc[0]), *(cell(own, p, m) for p, m, _ in SHOWN))
+
+
+def coverage(rows: pd.DataFrame, axis: str = "snr") -> Iterator[str]:
+    """Coverage of 68 % intervals, and TARP."""
+    yield from header(axis, "backend", *COVERED, "TARP")
+    for label, inside in bins(rows, axis):
+        for backend in sorted(inside["backend"].unique()):
+            own = inside[inside["backend"] == backend]
+            cells = [cell(own, p, "coverage_68", 2) for p in COVERED]
+            if set(cells) != {"-"}:
+                yield row(label, backend, *cells, cell(own, "all", "tarp_ks"))
+
+
+def ratios(rows: pd.DataFrame, axis: str = "snr", baseline: str = "emcee") -> Iterator[str]:
+    """CRPS over the baseline's, with the error of the pairs."""
+    yield from header(axis, "backend", "n", *RATIOS)
+    metric = f"crps_over_{baseline}"
+    for label, inside in bins(rows[rows["metric"] == metric], axis):
+        for backend in sorted(inside["backend"].unique()):
+            own = inside[inside["backend"] == backend]
+            yield row(label, backend, int(own["n"].max()), *(cell(own, p, metric, 2) for p in RATIOS))
+
+
+def speed(rows: pd.DataFrame) -> Iterator[str]:
+    """Spectra per second, latency and memory."""
+    yield from header("backend", "draws", "batch", "spectra/s", "seconds a call", "MB")
+    own = rows[rows["axis"].str.startswith("batch")]
+    for (backend, axis, low), part in own.groupby(["backend", "axis", "low"], sort=True):
+        values = part.set_index("metric")["value"]
+        cells = f"{values['rate']:.3g}", f"{values['latency']:.3g}", f"{values['memory']:.0f}"
+        yield row(backend, axis.removeprefix("batch, ").removesuffix(" draws"), f"{low:g}", *cells)
+
+
+def published(rows: pd.DataFrame) -> Iterator[str]:
+    """Ours beside what others have published, bin by bin."""
+    other = rows[rows["backend"].str.endswith("(published)")]
+    names = sorted(set(rows["backend"]) - set(other["backend"]))
+    who = ", ".join(sorted(set(other["backend"])))
+    yield from header("", "magnitude", *names, who)
+    for (axis, low), part in other.groupby(["axis", "low"], sort=False):
+        metric = part["metric"].iloc[0]
+        same = rows[(rows["axis"] == axis) & (rows["low"] == low) & (rows["metric"] == metric)]
+        cells = [cell(same[same["backend"] == name], "redshift", metric, 2) for name in names]
+        yield row(axis.partition(": ")[2], f"{low:g}-{low + 0.5:g}", *cells, f"{part['value'].iloc[0]:.2f}")
+
+
+def parts(rows: pd.DataFrame) -> Iterator[str]:
+    """What each change of the spectra does."""
+    yield from header("change", "backend", "n", *(f"{w}, CRPS" if m == "crps" else w for _, m, w in SHOWN[:5]), "68 %")
+    inside = rows[rows["axis"].isin(["part", "all"])]
+    for label in inside["bin"].unique():
+        for backend in sorted(inside["backend"].unique()):
+            own = inside[(inside["bin"] == label) & (inside["backend"] == backend)]
+            n = own.loc[own["metric"] == "success", "n"]
+            cells = [cell(own, p, m) for p, m, _ in SHOWN[:5]]
+            yield row(label, backend, int(n.iloc[0]), *cells, cell(own, "log_stellar_mass", "coverage_68", 2))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser("python -m benchmarks.backends", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--docs", type=Path, default=Path("docs/benchmark"))
+    options = parser.parse_args(arguments)
+    rows, _ = read_results(options.results)
+    options.docs.mkdir(parents=True, exist_ok=True)
+    for suite in rows["suite"].unique():
+        own = rows[rows["suite"] == suite]
+        for name, lines in tables(own).items():
+            write_whole(options.docs / f"{suite}-{name}.md", ("\n".join(lines) + "\n").encode())
+    data = report_data(options.results)
+    shown = replace(
+        data, rows=data.rows[data.rows["suite"] == REPORTED], points=data.points[data.points["suite"] == REPORTED]
+    )
+    write_report(shown, options.docs / "report.html")
+    write_figures(shown, options.docs, formats=("png",))
+    return 0
+
+
+def tables(own: pd.DataFrame) -> dict[str, list[str]]:
+    """Tables of one suite that have lines, by name."""
+    made = {"accuracy": accuracy(own), "coverage": coverage(own), "ratios": ratios(own), "speed": speed(own)}
+    if own["backend"].str.endswith("(published)").any():
+        made["published"] = published(own)
+    if (own["axis"] == "part").any():
+        made["parts"] = parts(own)
+    found = {name: list(lines) for name, lines in made.items()}
+    return {name: lines for name, lines in found.items() if len(lines) > 2}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

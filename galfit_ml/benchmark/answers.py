@@ -1,0 +1,140 @@
+"""What a backend answered, shard by shard, on disk: draws beside the truth, so that every score can be made again."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galfit_ml.benchmark.errors import BenchmarkError
+from galfit_ml.benchmark.spectra import Shard
+from galfit_ml.posterior import Posterior
+from galfit_ml.writing import write_whole
+
+KEPT = ("redshift_1", "redshift_probability_1", "redshift_quality", "effective_samples")
+"""Diagnostics that are kept, where a backend has them."""
+
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers to n spectra.
+
+    Args:
+        names: parameters, in the order of the draws' last axis.
+        draws: [n, n_draws, n_par]; NaN where there is no answer.
+        number: [n] of each spectrum among all of the suite.
+        flags, reasons, ids: [n].
+        truth: column -> [n].
+        told: diagnostic -> [n]; NaN where the backend has none of that name.
+        embedding: [n, k]; k = 0 without.
+        seconds: [n] of a shard over its spectra.
+    """
+
+    names: tuple[str, ...]
+    draws: NDArray[np.float32]
+    number: NDArray[np.int64]
+    flags: NDArray[np.int64]
+    reasons: NDArray[np.str_]
+    ids: NDArray[np.str_]
+    truth: dict[str, NDArray[Any]]
+    told: dict[str, NDArray[np.float64]]
+    embedding: NDArray[np.float32]
+    seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.flags)
+
+    @classmethod
+    def of(cls, posterior: Posterior, shard: Shard, seconds: float, *, latent: bool) -> Answers:
+        """From a posterior of a shard that took so long."""
+        n = len(shard)
+        nothing = np.full(n, np.nan)
+        embedding = posterior.embedding if latent and posterior.embedding is not None else np.zeros((n, 0))
+        return cls(
+            tuple(posterior.parameters.names),
+            posterior.draws.astype(np.float32),
+            shard.first + np.arange(n),
+            posterior.flags,
+            np.asarray(posterior.reasons, dtype=np.str_),
+            np.asarray(shard.batch.ids, dtype=np.str_),
+            shard.truth,
+            {k: np.asarray(posterior.diagnostics.get(k, nothing), dtype=np.float64) for k in KEPT},
+            embedding.astype(np.float32),
+            np.full(n, seconds / n),
+        )
+
+    def write(self, path: Path) -> None:
+        """To an .npz file, whole or not at all."""
+        arrays: dict[str, Any] = {
+            k: getattr(self, k) for k in ("draws", "number", "flags", "reasons", "ids", "seconds")
+        }
+        arrays |= {"names": np.asarray(self.names), "embedding": self.embedding}
+        arrays |= {f"truth.{k}": v for k, v in self.truth.items()}
+        arrays |= {f"told.{k}": v for k, v in self.told.items()}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_whole(path, buffer.getvalue())
+
+    @classmethod
+    def read(cls, path: Path) -> Answers:
+        """From such a file; BenchmarkError where it is damaged."""
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+                arrays = {key: data[key] for key in data.files}
+            parts = [
+                {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(p)} for p in ("truth.", "told.")
+            ]
+            own = {k: arrays[k] for k in ("draws", "number", "flags", "reasons", "ids", "embedding", "seconds")}
+            return cls(names=tuple(map(str, arrays["names"])), truth=parts[0], told=parts[1], **own)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+            raise BenchmarkError(f"'{path}' is damaged ({error}). Delete it, and run the benchmark again.") from error
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Answers one after the other; truth columns that not all have are left out."""
+    first = parts[0]
+    if any(part.names != first.names for part in parts):
+        raise BenchmarkError("Shards of one backend report different parameters: they are of different versions.")
+    columns = [key for key in first.truth if all(key in part.truth for part in parts)]
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Answers(
+        first.names,
+        column("draws"),
+        column("number"),
+        column("flags"),
+        column("reasons"),
+        column("ids"),
+        {key: np.concatenate([part.truth[key] for part in parts]) for key in columns},
+        {key: np.concatenate([part.told[key] for part in parts]) for key in first.told},
+        column("embedding"),
+        column("seconds"),
+    )
+
+
+def check_about(folder: Path, about: dict[str, Any]) -> None:
+    """Answers of other spectra, options or versions must not be mixed with these: BenchmarkError says what differs."""
+    path = folder / ABOUT
+    if not path.exists():
+        write_whole(path, json.dumps(about, indent=1).encode())
+        return
+    known = json.loads(path.read_text(encoding="utf-8"))
+    different = [k for k in sorted({*known, *about}) if known.get(k) != about.get(k)]
+    if different:
+        listed = "; ".join(f"{k} was {known.get(k)!r}, is {about.get(k)!r}" for k in different)
+        raise BenchmarkError(
+            f"'{folder}' holds answers of another run ({listed}). Results of different versions or settings must not "
+            "be mixed: name another --out, or delete that folder."
+        )

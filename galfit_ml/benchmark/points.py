@@ -1,0 +1,80 @@
+"""One line a spectrum: truth, answer, and how the two compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galfit_ml.benchmark.answers import Answers
+from galfit_ml.benchmark.metrics import PRIMARY, crps, hpd_level, is_right, pit_level
+from galfit_ml.flags import Flag
+
+Floats = NDArray[np.float64]
+
+SEED = 20
+LEAST_REDSHIFT = -0.99
+"""Of draws: what lies below is no redshift, and as wrong as this."""
+
+
+def points_of(answers: Answers, suite: str, backend: str) -> pd.DataFrame:
+    """The points of a backend; the columns are those of docs/benchmark.md."""
+    n, truth = len(answers), answers.truth
+    failed = (answers.flags & int(Flag.FAILED)) != 0
+    table: dict[str, Any] = {
+        "suite": suite,
+        "backend": backend,
+        "spectrum": answers.number,
+        "id": answers.ids,
+        **{k: v for k, v in truth.items() if k not in answers.names},
+        "flags": answers.flags,
+        "failed": failed,
+        "reason": answers.reasons,
+    }
+    table["exposure"] = truth["exposure_s"] / 3600.0 if "exposure_s" in truth else np.full(n, np.nan)
+    rng = np.random.default_rng(SEED)
+    for number, name in enumerate(answers.names):
+        draws = answers.draws[:, :, number].astype(np.float64)
+        true = np.asarray(truth.get(name, np.full(n, np.nan)), dtype=np.float64)
+        table |= _one(name, draws, true, rng)
+    table |= _redshift(answers, table)
+    if "exposure" in table and "class" in truth:
+        hours = [f"{hours:g} h" for hours in np.round(table["exposure"], 3)]
+        table["exposure and class"] = [f"{a} {b}" for a, b in zip(hours, truth["class"], strict=True)]
+    return pd.DataFrame(table)
+
+
+def _one(name: str, draws: Floats, truth: Floats, rng: np.random.Generator) -> dict[str, Floats]:
+    low, middle, high = _quantiles(draws)
+    return {
+        f"true_{name}": truth,
+        f"median_{name}": middle,
+        f"low_{name}": low,
+        f"high_{name}": high,
+        f"level_{name}": pit_level(draws, truth, rng),
+        f"crps_{name}": crps(draws, truth),
+    }
+
+
+def _quantiles(draws: Floats) -> Floats:
+    """16, 50 and 84 % of draws [n, s], [3, n]."""
+    return np.quantile(draws, [0.16, 0.5, 0.84], axis=1)
+
+
+def _redshift(answers: Answers, table: dict[str, Any]) -> dict[str, Any]:
+    """The best redshift (the most probable one where a backend tells, else the median), its probability, if right."""
+    told, median = answers.told["redshift_1"], table["median_redshift"]
+    best = np.where(np.isfinite(told), told, median)
+    draws = answers.draws[:, :, answers.names.index("redshift")].astype(np.float64)
+    near = np.abs(draws - best[:, None]) < PRIMARY.limit(best)[:, None]
+    share = np.where(np.isfinite(best), near.mean(axis=1), np.nan)
+    known = answers.told["redshift_probability_1"]
+    true = table["true_redshift"]
+    return {
+        "best_redshift": best,
+        "redshift_probability": np.where(np.isfinite(known), known, share),
+        "right": is_right(best, true) & ~table["failed"],
+        "hpd_redshift": hpd_level(np.maximum(draws, LEAST_REDSHIFT), true, np.random.default_rng(SEED + 1)),
+    }

@@ -1,0 +1,224 @@
+"""`Suite`: what backends are asked and by whom they are judged, as data.
+
+A file looks like this::
+
+    name = "moons-snr"
+    summary = "MOONS galaxies of the training prior by magnitude and exposure"
+    kind = "mocks"                 # or "speed", or "real" for a folder of spectra with truth
+    seed = 9001
+    n = 2000                       # spectra, unless the user says otherwise; the parts share them equally
+    n_draws = 300                  # posterior draws of each
+
+    [bins]                         # edges of the bins of each axis: snr, magnitude, exposure (hours), redshift
+    snr = [0.5, 1.0, 2.0, 4.0, 8.0]
+
+    [[parts]]                      # one or more simulated surveys; the keys are those of `galfit_ml.simulate.survey`
+    instrument = "moons-lr"
+    exposure = "8h"
+    magnitude = [19.0, 25.0]
+
+    [[published]]                  # optional: what others have published, as rows of the same table
+    backend = "moonz"
+    ...
+
+A part may say `change`, one of `galfit_ml.benchmark.changes.CHANGES`, which is done to its spectra, and `rebin`, so
+many pixels of which are made one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from galfit_ml.benchmark.errors import BenchmarkError
+from galfit_ml.errors import FileFormatError, unknown_name
+from galfit_ml.registry import registry
+from galfit_ml.toml_tables import Convert, construct
+
+KINDS = ("mocks", "speed", "real")
+AXES = ("snr", "magnitude", "exposure", "redshift")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A simulated survey: arguments of `galfit_ml.simulate.survey`, and what is done to its spectra.
+
+    Args:
+        instrument: name.
+        population: "training", "moonrise" or "moonz-grid".
+        exposure: such as ("8h",); empty for the population's own.
+        magnitude, redshift: ranges; empty for the population's or instrument's own.
+        tier: of the noise.
+        label: in tables; by default the change.
+        change: one of `galfit_ml.benchmark.changes.CHANGES`.
+        rebin: so many pixels are made one.
+    """
+
+    instrument: str
+    population: str = "training"
+    exposure: tuple[str, ...] = ()
+    magnitude: tuple[float, ...] = ()
+    redshift: tuple[float, ...] = ()
+    tier: int = 2
+    label: str = ""
+    change: str = "none"
+    rebin: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rebin < 1:
+            raise ValueError(f"rebin must be a whole number of at least 1, not {self.rebin}.")
+        for name in ("magnitude", "redshift"):
+            if len(getattr(self, name)) not in {0, 2}:
+                raise ValueError(f"{name} must be a range [low, high], not {list(getattr(self, name))}.")
+
+    @property
+    def name(self) -> str:
+        """In tables."""
+        return self.label or self.change
+
+
+@dataclass(frozen=True)
+class Published:
+    """A series that others have published.
+
+    Args:
+        backend: who.
+        metric: which; one of the table's.
+        axis, edges: the bins: value i belongs to edges i and i + 1.
+        values: one per bin.
+        n: spectra behind each.
+        select: what the series is about, such as "8h early".
+        source: where it was published.
+    """
+
+    backend: str
+    metric: str
+    axis: str
+    edges: tuple[float, ...]
+    values: tuple[float, ...]
+    source: str
+    n: int = 0
+    select: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.edges) != len(self.values) + 1:
+            raise ValueError(f"{len(self.values)} values need {len(self.values) + 1} edges, not {len(self.edges)}.")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite; see this module's head.
+
+    Args:
+        name, summary: what a user types, and one line.
+        kind: one of `KINDS`.
+        seed: of the spectra.
+        n: spectra by default.
+        n_draws: posterior draws of each.
+        shard: spectra that are answered and kept at a time.
+        bins: axis -> edges.
+        split: truth columns whose values make bins of their own, such as "class".
+        parts: the surveys.
+        published: series of others.
+        latent: whether embeddings are kept and probed.
+    """
+
+    name: str
+    summary: str
+    kind: str = "mocks"
+    seed: int = 0
+    n: int = 1000
+    n_draws: int = 300
+    shard: int = 32
+    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    split: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    published: tuple[Published, ...] = ()
+    latent: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}.")
+        if self.kind != "real" and not self.parts:
+            raise ValueError("a suite of mocks needs at least one [[parts]].")
+        if min(self.n, self.n_draws, self.shard) < 1:
+            raise ValueError("n, n_draws and shard must be at least 1.")
+        for axis, edges in self.bins.items():
+            if axis not in AXES or len(edges) < 2 or list(edges) != sorted(set(edges)):
+                raise ValueError(f"bins of '{axis}' must be increasing edges, at least two, of {', '.join(AXES)}.")
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Suite:
+        """Read a suite.
+
+        Raises:
+            FileFormatError: the file cannot be read, or a key of it is wrong; file and key are named.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise FileFormatError(f"'{path}' cannot be read as a suite: {error}") from error
+        own: dict[str, Convert] = {"bins": _bins, "split": _texts, "parts": _parts, "published": _published}
+        return construct(cls, content, str(path), own)
+
+    def digest(self, n: int) -> str:
+        """Changes with everything that spectra and draws depend on; with n only where that chooses cells of a grid."""
+        grid = any(part.population == "moonz-grid" for part in self.parts)
+        asked = {"seed": self.seed, "n_draws": self.n_draws, "parts": [asdict(part) for part in self.parts]}
+        asked |= {"shard": self.shard, "n": n if grid else 0}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _bins(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+    if not isinstance(value, dict):
+        raise FileFormatError(f"{where}: expected a table of axes, not {value!r}.")
+    return {axis: tuple(float(edge) for edge in edges) for axis, edges in value.items()}
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise FileFormatError(f"{where}: expected a text or a list of texts, not {value!r}.")
+    return tuple(given)
+
+
+def _parts(value: Any, where: str) -> tuple[Part, ...]:
+    own: dict[str, Convert] = {"exposure": _texts}
+    return tuple(construct(Part, one, f"{where} {i + 1}", own) for i, one in enumerate(value))
+
+
+def _published(value: Any, where: str) -> tuple[Published, ...]:
+    return tuple(construct(Published, one, f"{where} {i + 1}") for i, one in enumerate(value))
+
+
+def suites() -> dict[str, Suite]:
+    """All suites by name: those that come with the package, and those of plugins.
+
+    Raises:
+        FileFormatError: a file is wrong.
+        BenchmarkError: a name stands twice.
+    """
+    shipped = [Path(str(f)) for f in resources.files("galfit_ml.benchmark").joinpath("suites").iterdir()]
+    found: dict[str, Suite] = {}
+    for path in [*sorted(p for p in shipped if p.suffix == ".toml"), *registry().suite_files]:
+        suite = Suite.from_toml(path)
+        if suite.name in found:
+            raise BenchmarkError(f"'{path}': there is a suite '{suite.name}' already; give it another name.")
+        found[suite.name] = suite
+    return found
+
+
+def get_suite(name: str) -> Suite:
+    """The suite of that name, or of a file that ends in .toml; UnknownNameError suggests."""
+    if name.endswith(".toml"):
+        return Suite.from_toml(Path(name))
+    known = suites()
+    if name not in known:
+        raise unknown_name("suite", name, known)
+    return known[name]

@@ -1,0 +1,319 @@
+"""The report as a file: what is in it, and what it says, whatever is missing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from benchmark_fakes import failed_row, fake_report, table_of
+
+from galfit_ml.benchmark.errors import BenchmarkError
+from galfit_ml.benchmark.report import ReportData, Spectra, write_figures, write_report
+from galfit_ml.benchmark.report.charts import panels_of
+from galfit_ml.benchmark.report.colours import looks
+from galfit_ml.benchmark.report.findings import findings
+from galfit_ml.benchmark.report.packing import packed_spectra, thinned
+from galfit_ml.benchmark.report.scoreboard import scoreboards
+from galfit_ml.benchmark.report.wording import number, with_error
+from galfit_ml.errors import MissingPackageError, WriteError
+
+
+class Scan(HTMLParser):
+    """Elements, JSON that the page holds by id, and addresses it would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[str, str] = {}
+        self.ids: list[str] = []
+        self.loads: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self._id = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self._id = str(given.get("id", "")) if tag == "script" else ""
+        self.ids += [str(given["id"])] if "id" in given else []
+        loaded = [given.get(name) for name in ("src", "srcset", "data", "poster")]
+        loaded += [given.get("href")] if tag != "a" else []
+        self.loads += [address for address in loaded if address]
+        if tag not in {"meta", "link", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._id:
+            self.held[self._id] = self.held.get(self._id, "") + data
+        elif not self.open or self.open[-1] not in {"script", "style"}:
+            self.text += data
+
+
+def scanned(path: Path) -> Scan:
+    scan = Scan()
+    scan.feed(path.read_text(encoding="utf-8"))
+    assert scan.open == []
+    assert len(scan.ids) == len(set(scan.ids))
+    return scan
+
+
+def numbers(packed: dict[str, str]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(packed["data"]), dtype=packed["type"])
+
+
+@pytest.fixture(scope="module")
+def data() -> ReportData:
+    return fake_report(400, ("cnn", "emcee", "bagpipes"), ("moons-snr", "moonrise"))
+
+
+@pytest.fixture(scope="module")
+def scan(data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Scan:
+    return scanned(write_report(data, tmp_path_factory.mktemp("report") / "report.html"))
+
+
+def test_the_file_loads_nothing_from_elsewhere(scan: Scan) -> None:
+    assert [address for address in scan.loads if not address.startswith("data:")] == []
+
+
+def test_styles_load_nothing(data: ReportData, tmp_path: Path) -> None:
+    text = write_report(data, tmp_path / "report.html").read_text(encoding="utf-8")
+    for style in re.findall(r"<style>(.*?)</style>", text, re.DOTALL):
+        assert "url(" not in style
+        assert "@import" not in style
+    assert "default-src 'none'" in text
+
+
+def test_the_rows_are_in_the_file(scan: Scan, data: ReportData) -> None:
+    packed, rows = json.loads(scan.held["s0-rows"]), data.rows_of("moons-snr")
+    values = np.array([np.nan if v is None else v for v in packed["value"]])
+    np.testing.assert_allclose(values, rows["value"], rtol=1e-6)
+    metrics = [packed["metric"]["levels"][code] for code in packed["metric"]["codes"]]
+    assert metrics == rows["metric"].tolist()
+
+
+def test_the_points_are_in_the_file_and_the_truth_once(scan: Scan, data: ReportData) -> None:
+    packed, points = json.loads(scan.held["s0-points"]), data.points_of("moons-snr")
+    row = numbers(packed["row"])
+    assert len(row) == 1200
+    assert len(numbers(packed["spectra"]["true_redshift"])) == 400
+    np.testing.assert_allclose(numbers(packed["spectra"]["snr"])[row], points["snr"], rtol=1e-6)
+    np.testing.assert_allclose(numbers(packed["answers"]["median_log_sfr"]), points["median_log_sfr"], rtol=1e-6)
+    half = 0.5 * (points["high_dust_av"] - points["low_dust_av"])
+    np.testing.assert_allclose(numbers(packed["answers"]["error_dust_av"]), half, rtol=1e-5)
+    assert packed["texts"]["class"]["levels"]
+
+
+def test_spectra_keep_their_shape_and_their_gaps() -> None:
+    wave = np.linspace(4000.0, 9000.0, 1999)
+    flux = np.stack([np.sin(wave / 300), np.full(1999, np.nan), wave / 9000])
+    flux[0, 800:1000] = np.nan
+    packed = packed_spectra(Spectra(wave, flux), np.array([0, 2, 7]))
+    assert packed is not None
+    assert numbers(packed["number"]).tolist() == [0, 2]
+    levels = numbers(packed["levels"]).reshape(2, -1)
+    shown = numbers(packed["wavelength"])
+    assert levels.shape == (2, len(shown)) == (2, 500)
+    good = levels[0] < 255
+    assert 40 < (~good).sum() < 60
+    np.testing.assert_allclose(levels[0][good] / 127 - 1, np.sin(shown[good] / 300), atol=0.02)
+
+
+def test_spectra_that_nobody_answered_are_left_out() -> None:
+    assert packed_spectra(Spectra(np.arange(3.0), np.ones((2, 3))), np.array([5, 9])) is None
+
+
+def test_spectra_of_another_length_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match="one wavelength grid"):
+        Spectra(np.arange(4.0), np.ones((2, 3)))
+
+
+def test_of_too_many_points_all_answers_to_a_spectrum_stay() -> None:
+    points = fake_report(300, ("cnn", "emcee")).points
+    kept = thinned(points, 200, 20)
+    assert len(kept) == 200
+    assert kept.groupby("spectrum").size().eq(2).all()
+    assert set(range(20)) <= set(kept["spectrum"])
+
+
+def test_a_panel_begins_with_the_metric_that_most_backends_have() -> None:
+    rows = fake_report(60).rows
+    assert panels_of(rows)[0].metrics == ("success", "success_0.01")
+    published = rows[rows["metric"] == "success_0.01"].assign(backend="moonz (published)")
+    assert panels_of(pd.concat([rows, published]))[0].metrics == ("success_0.01", "success")
+
+
+def test_a_missing_column_is_named() -> None:
+    data = fake_report(50)
+    with pytest.raises(BenchmarkError, match="rows lacks metric"):
+        ReportData(data.rows.drop(columns="metric"), data.points)
+
+
+def test_without_bokeh_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "bokeh", None)
+    with pytest.raises(MissingPackageError, match=r"galfit-ml\[benchmark\]"):
+        write_report(fake_report(50), tmp_path / "report.html")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="mkdir"):
+        write_report(fake_report(50), tmp_path / "no" / "report.html")
+
+
+def only_speed(data: ReportData) -> ReportData:
+    rows = data.rows[data.rows["metric"].isin(["rate", "latency", "memory"])]
+    return ReportData(rows, pd.DataFrame())
+
+
+CASES = {
+    "no rows": lambda d: ReportData(d.rows.iloc[:0], pd.DataFrame()),
+    "no points": lambda d: replace(d, points=pd.DataFrame()),
+    "no rows but points": lambda d: replace(d, rows=d.rows.iloc[:0]),
+    "one backend": lambda d: replace(
+        d, rows=d.rows[d.rows["backend"] == "emcee"], points=d.points[d.points["backend"] == "emcee"]
+    ),
+    "no latent space": lambda d: replace(d, points=d.points.drop(columns=["latent_x", "latent_y"])),
+    "no spectra": lambda d: replace(d, spectra=None),
+    "no S/N": lambda d: replace(d, points=d.points.drop(columns=["snr", "class", "flags", "right", "id"])),
+    "speed alone": only_speed,
+    "all failed": lambda d: ReportData(table_of([failed_row("moons-snr", "cnn", "no weights")]), pd.DataFrame()),
+    "only overall": lambda d: ReportData(d.rows[d.rows["axis"] == "all"], pd.DataFrame()),
+    "no errors": lambda d: replace(d, rows=d.rows.assign(error=np.nan)),
+    "text missing": lambda d: replace(d, rows=d.rows.assign(unit=np.nan, reason=None)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_whatever_is_missing_the_page_is_whole(case: str, tmp_path: Path) -> None:
+    data = CASES[case](fake_report(60))
+    scan = scanned(write_report(data, tmp_path / "report.html"))
+    for content in scan.held.values():
+        json.loads(content)
+    for backend in data.backends:
+        assert backend in scan.text
+    assert ("s0-explorer" in scan.held) == bool(len(data.points))
+
+
+@pytest.mark.parametrize("case", ["no rows", "all failed", "only overall", "speed alone", "no errors"])
+def test_whatever_is_missing_the_figures_are_drawn(case: str, tmp_path: Path) -> None:
+    written = write_figures(CASES[case](fake_report(60)), tmp_path, ("png",))
+    kinds = {path.stem.partition("_")[2] for path in written}
+    every = {"accuracy", "properties", "calibration", "use", "estimates"}
+    assert kinds == {"speed alone": {"use"}, "no errors": every}.get(case, set())
+
+
+def test_what_looks_like_html_is_shown_as_it_is(tmp_path: Path) -> None:
+    data, nasty = fake_report(60), "</script><script>alert(1)</script> & ⟦<b>⟧"
+    rows = pd.concat([data.rows, table_of([failed_row("moons-snr", "<i>x</i>", nasty)])])
+    points = data.points.assign(id=nasty)
+    scan = scanned(write_report(ReportData(rows, points, {"<command>": nasty}), tmp_path / "report.html"))
+    assert "alert(1)" in scan.text
+    assert "<command>" in scan.text
+    assert nasty in json.loads(scan.held["s0-points"])["texts"]["id"]["levels"]
+    assert "alert(1)" not in " ".join(scan.held.keys())
+
+
+def said(data: ReportData, topic: str) -> str:
+    return " ".join(f.plain for f in findings(data.rows_of("moons-snr")) if f.topic == topic)
+
+
+def with_value(data: ReportData, backend: str, metric: str, value: float, error: float) -> ReportData:
+    rows = data.rows.copy()
+    hit = (rows["backend"] == backend) & (rows["metric"] == metric) & (rows["axis"] == "all")
+    rows.loc[hit & (rows["parameter"] == "redshift"), ["value", "error"]] = value, error
+    return replace(data, rows=rows)
+
+
+def test_a_clear_difference_is_called_one_and_a_small_one_is_not() -> None:
+    data = with_value(fake_report(300), "emcee", "success", 0.93, 0.01)
+    clear = said(with_value(data, "cnn", "success", 0.80, 0.01), "Redshifts")
+    assert "emcee finds 0.930 ± 0.010 of the redshifts, cnn 0.800 ± 0.010" in clear
+    assert "emcee finds more (9.2 standard errors)" in clear
+    near = said(with_value(data, "cnn", "success", 0.92, 0.01), "Redshifts")
+    assert "no clear difference between emcee and cnn (0.7 standard errors)" in near
+
+
+def test_intervals_that_are_too_narrow_are_called_so() -> None:
+    rows = fake_report(300).rows.copy()
+    covers = rows["metric"].str.startswith("coverage") & (rows["axis"] == "all")
+    level = rows["metric"].str.extract(r"_(\d+)$")[0].astype(float) / 100
+    rows.loc[covers, "value"] = level[covers] - np.where(rows.loc[covers, "backend"] == "emcee", 0.1, 0.0)
+    rows.loc[covers, "error"] = 0.01
+    text = said(ReportData(rows, pd.DataFrame()), "Calibration")
+    assert "0.0 points for cnn and 10.0 points for emcee (most are too narrow)" in text
+
+
+def test_speed_failures_and_unequal_numbers_are_told() -> None:
+    data = fake_report(300)
+    rows = pd.concat([data.rows, table_of([failed_row("moons-snr", "bagpipes", "no room on the disk")])])
+    rows.loc[(rows["metric"] == "success") & (rows["backend"] == "emcee"), "n"] = 30
+    data = replace(data, rows=rows)
+    assert "cnn 879 and emcee 0.4: cnn is 2,200 times as fast" in said(data, "Speed")
+    assert "bagpipes: no room on the disk" in said(data, "Failed")
+    assert "cnn 300 and emcee 30" in said(data, "Numbers")
+
+
+def test_the_best_are_marked_within_their_errors() -> None:
+    data = with_value(fake_report(300), "emcee", "success", 0.93, 0.01)
+    for value, best in ((0.80, ("emcee",)), (0.925, ())):
+        rows = with_value(data, "cnn", "success", value, 0.01).rows_of("moons-snr")
+        (line,) = [line for line in scoreboards(rows)["redshift"] if line.metric == "success"]
+        assert line.best == best
+
+
+def test_a_target_is_better_than_more() -> None:
+    data = with_value(fake_report(300), "emcee", "coverage_68", 0.68, 0.01)
+    rows = with_value(data, "cnn", "coverage_68", 0.95, 0.01).rows_of("moons-snr")
+    (line,) = [line for line in scoreboards(rows)["redshift"] if line.metric == "coverage_68"]
+    assert line.best == ("emcee",)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.5, np.nan, "0.5"),
+        (np.nan, 0.1, "–"),
+        (0.0, 0.01, "0.000 ± 0.010"),
+        (-3.2e-6, 6e-6, "(-3 ± 6) × 10⁻⁶"),
+        (123456.0, 7000.0, "123,000 ± 7,000"),
+        (0.0, np.nan, "0"),
+    ],
+)
+def test_numbers_have_the_digits_of_their_errors(value: float, error: float, text: str) -> None:
+    assert with_error(value, error) == text
+
+
+def test_numbers_without_errors_have_three_digits() -> None:
+    assert [number(v) for v in (2200.0, 879.12, 0.4, 1.0, 1.5e9)] == ["2,200", "879", "0.4", "1", "1.5 × 10⁹"]
+
+
+def test_each_backend_has_its_own_look() -> None:
+    styles = looks([f"backend{k}" for k in range(20)])
+    assert len({(s.colour, s.dash) for s in styles.values()}) == 20
+    assert len({s.colour for s in list(styles.values())[:7]}) == 7
+
+
+def test_figures_of_every_suite_are_written(tmp_path: Path) -> None:
+    data = fake_report(60, ("cnn",), ("moons snr/2",))
+    data = replace(
+        data, rows=data.rows[data.rows["metric"].isin(["success", "crps", "pit", "coverage_68", "retention"])]
+    )
+    paths = write_figures(data, tmp_path / "new" / "figures")
+    kinds = ("accuracy", "properties", "calibration", "use", "estimates")
+    expected = {f"moons-snr-2_{kind}.{ending}" for kind in kinds for ending in ("png", "svg")}
+    assert {path.name for path in paths} == expected
+    for path in paths:
+        start = path.read_bytes()[:300]
+        assert start.startswith(b"\x89PNG") or b"<?xml" in start
+
+
+def test_an_unknown_format_is_refused(data: ReportData, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="docx"):
+        write_figures(data, tmp_path, ("docx",))

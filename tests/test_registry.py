@@ -271,7 +271,7 @@ import galfit_ml
 from importlib.metadata import EntryPoint
 from galfit_ml.registry import collect
 rows = collect([EntryPoint("emcee", "galfit_ml_emcee", "galfit_ml")]).statuses()
-assert [(r.name, r.available) for r in rows] == [("emcee", True)], rows
+assert [(r.name, r.available) for r in rows] == [("emcee", True), ("scan", True)], rows
 print(json.dumps(sorted(sys.modules)))
 galfit_ml.backends()
 print(json.dumps(sorted(sys.modules)))

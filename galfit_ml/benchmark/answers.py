@@ -22,6 +22,9 @@ from galfit_ml.writing import write_whole
 KEPT = ("redshift_1", "redshift_probability_1", "redshift_quality", "effective_samples")
 """Diagnostics that are kept, where a backend has them."""
 
+PLAIN = ("draws", "number", "flags", "reasons", "ids", "embedding", "seconds")
+"""Arrays that stand in the file as they are."""
+
 ABOUT = "about.json"
 
 
@@ -75,10 +78,7 @@ class Answers:
 
     def write(self, path: Path) -> None:
         """To an .npz file, whole or not at all."""
-        arrays: dict[str, Any] = {
-            k: getattr(self, k) for k in ("draws", "number", "flags", "reasons", "ids", "seconds")
-        }
-        arrays |= {"names": np.asarray(self.names), "embedding": self.embedding}
+        arrays: dict[str, Any] = {k: getattr(self, k) for k in PLAIN} | {"names": np.asarray(self.names)}
         arrays |= {f"truth.{k}": v for k, v in self.truth.items()}
         arrays |= {f"told.{k}": v for k, v in self.told.items()}
         buffer = io.BytesIO()
@@ -94,7 +94,7 @@ class Answers:
             parts = [
                 {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(p)} for p in ("truth.", "told.")
             ]
-            own = {k: arrays[k] for k in ("draws", "number", "flags", "reasons", "ids", "embedding", "seconds")}
+            own = {k: arrays[k] for k in PLAIN}
             return cls(names=tuple(map(str, arrays["names"])), truth=parts[0], told=parts[1], **own)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
             raise BenchmarkError(f"'{path}' is damaged ({error}). Delete it, and run the benchmark again.") from error

@@ -18,7 +18,7 @@ How = Literal["difference", "ratio"]
 
 
 def bootstrap(function: Statistic, arrays: Sequence[ArrayLike], n: int, rng: np.random.Generator) -> float:
-    """Standard error of function(*arrays): its spread over n samples of the rows, drawn with replacement.
+    """Standard error of `function(*arrays)`: its spread over n samples of the rows, drawn with replacement.
 
     Rows stay together across arrays. They are passed on as they are, NaN too: the functions of this package leave it
     out. Samples for which the function is not finite are left out; NaN where fewer than two are left, or no row.
@@ -73,7 +73,7 @@ def paired_bootstrap(
     how: How = "difference",
     confidence: float = 0.95,
 ) -> Comparison:
-    """Compare function(*first) with function(*second), the same statistic of two backends, row by row the same spectra.
+    """Compare `function(*first)` with `function(*second)`: one statistic of two backends, row by row the same spectra.
 
     Each sample takes the same spectra for both, so that what is hard for both cancels. The p-value inverts the
     percentile interval: twice the smaller share of samples on either side of equality, each counted with one more.

@@ -11,9 +11,9 @@ from galfit_ml.benchmark.metrics.missing import Ensemble, Floats
 def crps(draws: ArrayLike, truth: ArrayLike, *, fair: bool = True) -> Floats:
     """Continuous ranked probability score of an ensemble; smaller is better, exact up to rounding.
 
-    CRPS = E|X - y| - E|X - X'| / 2 for draws X, X' and truth y (Gneiting & Raftery 2007, JASA 102, 359, eq. 21, with
-    the sign turned). Over s sorted draws the sum of |x_i - x_j| is that of 2 (2 i - s - 1) x_(i), so one sort does it.
-    The *plain* estimator takes the mean of |X - X'| over all s^2 pairs and is the score of the ensemble's own step
+    CRPS = `E|X - y| - E|X - X'| / 2` for draws X, X' and truth y (Gneiting & Raftery 2007, JASA 102, 359, eq. 21, with
+    the sign turned). Over s sorted draws the sum of `|x_i - x_j|` is that of 2 (2 i - s - 1) x_(i): one sort does it.
+    The *plain* estimator takes the mean of `|X - X'|` over all s^2 pairs and is the score of the ensemble's own step
     function. It grows as s falls; the *fair* one takes the s (s - 1) pairs of different draws, and its expectation is
     the score of the posterior that was drawn from, whatever s (Ferro 2014, QJRMS 140, 1917; Zamo & Naveau 2018,
     Math. Geosci. 50, 209), so that backends with different numbers of draws compare. A single fair score may be

@@ -101,21 +101,23 @@ def published(rows: pd.DataFrame) -> Iterator[str]:
     names = sorted(set(rows["backend"]) - set(other["backend"]))
     who = ", ".join(sorted(set(other["backend"])))
     yield from header("", "magnitude", *names, who)
-    for (axis, low), part in other.groupby(["axis", "low"], sort=False):
+    for (axis, low, high), part in other.groupby(["axis", "low", "high"], sort=False):
         metric = part["metric"].iloc[0]
         same = rows[(rows["axis"] == axis) & (rows["low"] == low) & (rows["metric"] == metric)]
         cells = [cell(same[same["backend"] == name], "redshift", metric, 2) for name in names]
-        yield row(axis.partition(": ")[2], f"{low:g}-{low + 0.5:g}", *cells, f"{part['value'].iloc[0]:.2f}")
+        yield row(axis.partition(": ")[2], f"{low:g}-{high:g}", *cells, f"{part['value'].iloc[0]:.2f}")
 
 
 def parts(rows: pd.DataFrame) -> Iterator[str]:
-    """What each change of the spectra does."""
+    """What each change of the spectra does, and the same spectra without one."""
     yield from header("change", "backend", "n", *(f"{w}, CRPS" if m == "crps" else w for _, m, w in SHOWN[:5]), "68 %")
-    inside = rows[rows["axis"].isin(["part", "all"])]
+    inside = rows[rows["axis"] == "part"]
     for label in inside["bin"].unique():
         for backend in sorted(inside["backend"].unique()):
             own = inside[(inside["bin"] == label) & (inside["backend"] == backend)]
             n = own.loc[own["metric"] == "success", "n"]
+            if not len(n):
+                continue
             cells = [cell(own, p, m) for p, m, _ in SHOWN[:5]]
             yield row(label, backend, int(n.iloc[0]), *cells, cell(own, "log_stellar_mass", "coverage_68", 2))
 
@@ -133,9 +135,9 @@ def main(arguments: list[str] | None = None) -> int:
         for name, lines in tables(own).items():
             write_whole(options.docs / f"{suite}-{name}.md", ("\n".join(lines) + "\n").encode())
     data = report_data(options.results)
-    shown = replace(
-        data, rows=data.rows[data.rows["suite"] == REPORTED], points=data.points[data.points["suite"] == REPORTED]
-    )
+    suite = REPORTED if REPORTED in data.suites else data.suites[0]
+    points = data.points[data.points["suite"] == suite] if len(data.points) else data.points
+    shown = replace(data, rows=data.rows[data.rows["suite"] == suite], points=points)
     write_report(shown, options.docs / "report.html")
     write_figures(shown, options.docs, formats=("png",))
     return 0

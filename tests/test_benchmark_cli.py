@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from galfit_ml import cli
+from galfit_ml.benchmark.table import Row
 from galfit_ml.registry import registry
 
 SUITE = str(Path(__file__).parent / "gaussian.toml")
@@ -106,3 +107,17 @@ def test_comparing_two_backends_or_two_folders(tmp_path: Path, capsys: pytest.Ca
     assert "0 better, 0 worse" in capsys.readouterr().out
     assert cli.main(["benchmark", "compare", f"{tmp_path}:nobody", str(tmp_path)]) == 2
     assert "it has overconfident, perfect" in capsys.readouterr().err
+
+
+def test_backends_may_be_written_with_blanks_and_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "perfect, biased,perfect") == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["biased", "perfect"]
+
+
+def test_a_probe_that_cannot_be_made_is_told_and_is_no_failure_of_the_backend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = Row("gaussian", "perfect", "quenched", "failed", float("nan"), reason="too few")
+    monkeypatch.setattr("galfit_ml.benchmark.results.latent_rows", lambda *_: [row])
+    assert run(tmp_path, "perfect") == 0
+    assert "perfect failed to tell 'quenched': too few" in capsys.readouterr().err

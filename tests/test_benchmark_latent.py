@@ -11,6 +11,7 @@ import pytest
 from galfit_ml.benchmark import get_suite
 from galfit_ml.benchmark.answers import Answers
 from galfit_ml.benchmark.latent import latent_rows, with_projection
+from galfit_ml.flags import Flag
 
 N = 300
 
@@ -61,3 +62,16 @@ def test_a_label_that_all_galaxies_have_is_a_row_that_says_so() -> None:
     failed = [r for r in rows if r.metric == "failed"]
     assert [r.parameter for r in failed] == ["quenched"]
     assert failed[0].reason
+
+
+def test_features_of_failed_spectra_are_left_out() -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn (extra `latent`) is not installed")
+    points, answers = made()
+    answers.embedding[:20] = 1e6
+    answers.flags[:20] = int(Flag.FAILED)
+    found = with_projection(points, answers)
+    assert found.latent_x[:20].isna().all()
+    assert np.isfinite(found.latent_x[20:]).all()
+    rows = {r.parameter: r for r in latent_rows(get_suite("latent"), "cnn", points, answers)}
+    assert rows["quenched"].n == N - 20
+    assert not list(latent_rows(get_suite("latent"), "cnn", points.drop(columns="log_ssfr"), answers))

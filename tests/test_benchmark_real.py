@@ -75,3 +75,10 @@ def test_real_galaxies_are_scored(real_data: Path, tmp_path: Path) -> None:
     assert own.n.iloc[0] == 48
     mass = rows[(rows.parameter == "log_stellar_mass") & (rows.metric == "crps") & (rows.axis == "all")]
     assert mass.n.empty or mass.n.iloc[0] < 48
+
+
+def test_a_damaged_set_is_named(folder: Path) -> None:
+    path = folder / "some.npz"
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(FileFormatError, match="some.npz' cannot be read"):
+        list(real_shards(SUITE, folder, 5))

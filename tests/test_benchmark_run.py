@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import gaussian_backends
 import numpy as np
@@ -14,9 +16,11 @@ import pytest
 from gaussian_backends import SUITE
 
 from galfit_ml.benchmark import BenchmarkError, Run, compare, read_results, score, write_results
-from galfit_ml.benchmark.answers import ABOUT, Answers
+from galfit_ml.benchmark.answers import ABOUT, Answers, joined
+from galfit_ml.benchmark.run import FAILURE
 from galfit_ml.benchmark.versus import versus
-from galfit_ml.errors import UnknownNameError
+from galfit_ml.errors import UnknownNameError, WriteError
+from galfit_ml.flags import Flag
 from galfit_ml.registry import registry
 
 
@@ -213,3 +217,103 @@ def test_comparing_says_what_is_significantly_worse(tmp_path: Path) -> None:
     assert back.loc[("log_sfr", "coverage_68"), "verdict"] == "better"
     with pytest.raises(BenchmarkError, match="no row in common"):
         compare(tables["perfect"], tables["biased"].assign(suite="other"))
+
+
+def test_answers_to_other_spectra_do_not_lie_beside_one_another(tmp_path: Path) -> None:
+    run(tmp_path, "perfect", n=50)
+    with pytest.raises(BenchmarkError, match="holds answers to other spectra"):
+        Run(replace(SUITE, shard=25), ("biased",), 50, tmp_path)()
+    run(tmp_path, "biased", n=100)  # more of the same are welcome
+
+
+def test_where_nothing_is_answered_settings_may_change(tmp_path: Path) -> None:
+    """A wrong option is told, and mended."""
+    Run(SUITE, ("perfect",), 50, tmp_path, {"perfect": {"walkers": 2}})()
+    assert (tmp_path / "gaussian" / "perfect" / FAILURE).exists()
+    Run(SUITE, ("perfect",), 50, tmp_path)()
+    assert not (tmp_path / "gaussian" / "perfect" / FAILURE).exists()
+
+
+def test_an_option_of_a_backend_that_is_not_asked_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="'perfct'. Did you mean 'perfect'"):
+        Run(SUITE, ("perfect",), 50, tmp_path, {"perfct": {"workers": 2}})()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_the_backends_fault_is_not_put_down_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise UnknownNameError("No instrument 'mons-lr'.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("galfit_ml.benchmark.run.make_shard", unknown)
+        with pytest.raises(UnknownNameError, match="mons-lr"):
+            run(tmp_path / "suite", "perfect", n=50)
+    assert not list((tmp_path / "suite").glob(f"**/{FAILURE}"))
+
+    def full(*_: object) -> None:
+        raise WriteError("The disk is full.")
+
+    monkeypatch.setattr("galfit_ml.benchmark.answers.Answers.write", full)
+    with pytest.raises(WriteError, match="full"):
+        run(tmp_path / "disk", "perfect", n=50)
+    assert not list((tmp_path / "disk").glob(f"**/{FAILURE}"))
+
+
+def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="could not be written"):
+        run(tmp_path / "file", "perfect", n=50)
+
+
+def test_spectra_that_reading_found_unusable_are_not_given_to_the_backend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shard(*arguments: Any) -> Any:
+        made = gaussian_backends.shard(*arguments)
+        flags = np.where(np.arange(len(made)) == 3, int(Flag.FAILED), 0)
+        reasons = tuple("no good pixel" if i == 3 else "" for i in range(len(made)))
+        return replace(made, batch=replace(made.batch, flags=flags, reasons=reasons))
+
+    monkeypatch.setattr("galfit_ml.benchmark.run.make_shard", shard)
+    run(tmp_path, "flaky", n=50)
+    points = score(SUITE, tmp_path / "gaussian")[1]
+    assert list(points[points.failed].reason) == ["no light", "no good pixel"]
+    assert list(points[points.failed].spectrum) == [1, 3]
+    assert list(points.spectrum) == list(range(50))
+
+
+def test_a_backend_that_drops_spectra_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gaussian_backends.Perfect.infer
+    monkeypatch.setattr(gaussian_backends.Perfect, "infer", lambda self, b, r: whole(self, b, r)[:40])
+    rows = run(tmp_path, "perfect", n=50)
+    assert rows[rows.metric == "failed"].reason.iloc[0] == "ValueError: it answered 40 spectra of 50"
+
+
+def test_rows_are_of_the_version_and_machine_that_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path, "perfect", n=50)
+    path = tmp_path / "gaussian" / "perfect" / ABOUT
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps(known | {"galfit_ml": "0.0.9", "machine": "an abacus"}))
+    rows = run(tmp_path, "biased", n=50)
+    told = {name: set(map(tuple, own[["version", "machine"]].to_numpy())) for name, own in rows.groupby("backend")}
+    assert told["perfect"] == {("0.0.9", "an abacus")}
+    assert told["biased"] == {(known["galfit_ml"], known["machine"])}
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(BenchmarkError, match="damaged"):
+        run(tmp_path, "perfect", n=50)
+
+
+def test_results_of_one_backend_in_two_folders_do_not_stand_in_one_table(tmp_path: Path) -> None:
+    rows = run(tmp_path, "perfect", n=50)
+    write_results(tmp_path / "gaussian", rows, pd.DataFrame(), ".csv")
+    (tmp_path / "copy").mkdir()
+    write_results(tmp_path / "copy", rows, pd.DataFrame(), ".csv")
+    with pytest.raises(BenchmarkError, match="'perfect' in suite 'gaussian' stand in .*copy and in .*gaussian"):
+        read_results(tmp_path)
+
+
+def test_shards_with_and_without_a_latent_space_are_told(tmp_path: Path) -> None:
+    run(tmp_path, "perfect", n=50)
+    found = Answers.read(tmp_path / "gaussian" / "perfect" / "00-0000.npz")
+    with pytest.raises(BenchmarkError, match="latent spaces"):
+        joined([found, replace(found, embedding=np.zeros((50, 3), dtype=np.float32))])

@@ -21,6 +21,7 @@ from galfit_ml.benchmark.spectra import Shard, make_shard, measured_snr, shard_n
 from galfit_ml.benchmark.suite import Part
 from galfit_ml.errors import FileFormatError, UnknownNameError
 from galfit_ml.registry import registry
+from galfit_ml.simulate.surveys import ChunkMaker, make_settings
 
 NAMES = {
     *("calibration", "latent", "moonrise", "moons-snr", "moons-snr-rebinned"),
@@ -68,6 +69,12 @@ def test_an_unknown_suite_is_suggested_and_a_file_will_do(tmp_path: Path) -> Non
         ("name = 'x'\nsummary = ''\nn = 0\n[[parts]]\ninstrument = 'sdss'", "at least 1"),
         ("name = 'x'\nsummary = ''\nsplit = 3\n[[parts]]\ninstrument = 'sdss'", "list of texts"),
         ("name = ", "cannot be read as a suite"),
+        ("name = '../x'\nsummary = ''\n[[parts]]\ninstrument = 'sdss'", "fit for a folder"),
+        ("name = 'x'\nsummary = ''\n[parts]\ninstrument = 'sdss'", "in two brackets"),
+        ("name = 'x'\nsummary = ''\n[bins]\nsnr = ['a']\n[[parts]]\ninstrument = 'sdss'", "'snr': expected a number"),
+        ("name = 'x'\nsummary = ''\n[bins]\nsnr = 3\n[[parts]]\ninstrument = 'sdss'", "at least two"),
+        ("name = 'x'\nsummary = ''\nsplit = 'clas'\n[[parts]]\ninstrument = 'sdss'", "split must be of class"),
+        ("name = 'x'\nsummary = ''\nsplit = 'exposure and class'\n[[parts]]\ninstrument = 'sdss'", r"needs \[bins\]"),
     ],
 )
 def test_a_wrong_suite_file_says_where(tmp_path: Path, text: str, message: str) -> None:
@@ -199,3 +206,28 @@ def test_measured_signal_to_noise_leaves_out_bad_pixels() -> None:
     good = ~arm.bad[0, half:]
     assert snr[0] == pytest.approx(np.median((arm.flux * np.sqrt(arm.ivar))[0, half:][good]))
     assert np.isnan(snr[1])
+
+
+@pytest.mark.parametrize("change", ["30 % of pixels masked", "arms scaled by 3 %"])
+def test_what_chance_does_to_a_spectrum_does_not_depend_on_how_many_there_are(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen from the second arm on, which gets its numbers after all of the first."""
+    suite = replace(SMALL, parts=(Part("sdss", exposure=("45m",), change=change),))
+    chunk = ChunkMaker(make_settings("sdss", 6, "training", 5, exposure=["45m"]))(0)
+    two = replace(chunk, batch=replace(chunk.batch, arms=chunk.batch.arms * 2), clean=np.hstack([chunk.clean] * 2))
+    monkeypatch.setattr("galfit_ml.benchmark.spectra._chunk", lambda *_: two)
+    few, many = (make_shard(suite, size, "00-0000", size).batch for size in (2, 6))
+    assert (len(few), len(many)) == (2, 6)
+    for one, other in zip(few.arms, many.arms, strict=True):
+        np.testing.assert_array_equal(one.flux, other.flux[:2])
+        np.testing.assert_array_equal(one.bad, other.bad[:2])
+
+
+def test_displaced_arms_of_two_chunks_are_not_put_under_one_grid() -> None:
+    part = Part("sdss", exposure=("45m",), change="arms displaced by 30 km/s")
+    suite = replace(SMALL, shard=512, seed=1, parts=(part,))
+    first, second = (make_shard(replace(suite, shard=256), 512, f"00-000{i}", 1).batch.arms[0] for i in (0, 1))
+    assert first.grid.edges[0] != second.grid.edges[0]  # up in one, down in the other
+    with pytest.raises(BenchmarkError, match="divides 256"):
+        make_shard(suite, 300, "00-0000", 300)

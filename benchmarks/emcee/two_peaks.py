@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from galfit_ml.backend import Request
 from galfit_ml.instruments import get_instrument
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.simulate import survey
+from galfit_ml.simulate.surveys import MockSurvey
 from galfit_ml.simulate.threads import one_thread
 from galfit_ml.spectra import SpectrumBatch
 from galfit_ml.workers import News, run_tasks
@@ -51,37 +53,53 @@ CHUNK = 128
 LEAST, BOTH = 0.1, 0.75
 """Least probability of the second peak, and of both together, by the scan."""
 
+Cells = tuple[tuple[float, float], tuple[float, float]]
 Task = tuple[SpectrumBatch, dict[str, Any], Path]
 
 
-def candidates(n: int, seed: int) -> list[tuple[Mocks, SpectrumBatch, float, tuple[float, float]]]:
-    """n mocks with two peaks: for the reference, for the backend, the truth and the two redshifts."""
-    machine, out, number = Machine(Options()), [], 0
-    while len(out) < n:
-        mocks = survey(
-            INSTRUMENT, CHUNK, "training", seed * 1000 + number, exposure=EXPOSURE, tier=0, magnitude=MAGNITUDE
-        )
-        number += 1
-        keep = np.flatnonzero(mocks.truth["log_ssfr"] > -10.5)
-        if len(keep) == 0:
-            continue
-        mocks = mocks.take(keep)
-        whole = Mocks.of(mocks)
-        for i, solution in enumerate(machine.solutions(Native.of(mocks.batch))):
+@dataclass(frozen=True)
+class Candidate:
+    """A mock with two peaks: which it is, its true redshift, the peaks, and the cells around them."""
+
+    chunk: int
+    row: int
+    truth: float
+    peaks: tuple[float, float]
+    cells: tuple[tuple[float, float], tuple[float, float]]
+
+
+def candidates(n: int, seed: int, folder: Path) -> list[Candidate]:
+    """n mocks with two peaks; those that were found before stand in the folder."""
+    known = folder / "candidates.json"
+    found = [Candidate(**one) for one in json.loads(known.read_text())] if known.is_file() else []
+    machine, number = Machine(Options()), found[-1].chunk + 1 if found else 0
+    while len(found) < n:
+        mocks = chunk(seed, number)
+        for i, solution in enumerate(machine.solutions(Native.of(mocks.batch)) if len(mocks) else ()):
             p = [peak.probability for peak in solution.peaks[:2]]
-            if len(p) == 2 and p[1] > LEAST and sum(p) > BOTH and len(out) < n:
-                peaks = (solution.peaks[0].redshift, solution.peaks[1].redshift)
-                out.append(
-                    (whole.take(slice(i, i + 1)), mocks.batch.take([i]), float(mocks.truth["redshift"][i]), peaks)
+            if len(p) == 2 and p[1] > LEAST and sum(p) > BOTH:
+                two = solution.peaks[:2]
+                truth = float(mocks.truth["redshift"][i])
+                found.append(
+                    Candidate(number, i, truth, (two[0].redshift, two[1].redshift), (two[0].cell, two[1].cell))
                 )
-        print(f"{len(out)} of {n} spectra with two peaks among {number * CHUNK} mocks", flush=True)
-    return out
+        number += 1
+        print(f"{len(found)} of {n} spectra with two peaks among {number * CHUNK} mocks", flush=True)
+    known.write_text(json.dumps([asdict(one) for one in found]))
+    return found[:n]
 
 
-def by_templates(mocks: Mocks, scan: LibraryScan, axis: ScanAxis, peaks: tuple[float, float]) -> list[float]:
-    """Probability of each peak under thousands of templates."""
+@lru_cache(maxsize=1)
+def chunk(seed: int, number: int) -> MockSurvey:
+    """The star-forming galaxies of some mocks."""
+    mocks = survey(INSTRUMENT, CHUNK, "training", seed * 1000 + number, exposure=EXPOSURE, tier=0, magnitude=MAGNITUDE)
+    return mocks.take(np.flatnonzero(mocks.truth["log_ssfr"] > -10.5))
+
+
+def by_templates(mocks: Mocks, scan: LibraryScan, axis: ScanAxis, cells: Cells) -> list[float]:
+    """Probability of each cell under thousands of templates."""
     p = probability(scan.log_posterior(mocks.scan_data(axis, "reported", known=False)).double().numpy())[0]
-    return [float(p[np.abs(axis.redshifts - z) < SUCCESS * (1 + z)].sum()) for z in peaks]
+    return [float(p[(axis.redshifts >= low) & (axis.redshifts <= high)].sum()) for low, high in cells]
 
 
 def measure(task: Task, news: News, effort: float) -> None:
@@ -92,10 +110,11 @@ def measure(task: Task, news: News, effort: float) -> None:
     start = time.process_time()
     posterior = EmceeBackend(n_effective=100, effort=effort).infer(batch, Request(2000, 1, RedshiftPriors.free(1)))
     z = posterior["redshift"][0]
-    row["emcee"] = [float((np.abs(z - peak) < SUCCESS * (1 + peak)).mean()) for peak in row["peaks"]]
+    row["emcee"] = [float(((z >= low) & (z <= high)).mean()) for low, high in row["cells"]]
     row["seconds"] = time.process_time() - start
     row["diagnostics"] = {k: float(v[0]) for k, v in posterior.diagnostics.items()}
-    row["importance"] = by_importance(batch, effort)
+    if "importance" not in row:
+        row["importance"] = by_importance(batch, effort)
     path.write_text(json.dumps(row))
 
 
@@ -178,13 +197,16 @@ def prepared(options: argparse.Namespace) -> list[Task]:
     with torch.no_grad(), one_thread():
         scan = LibraryScan(load_library(instrument, axis, Size(), folder=options.cache))
         machine, out = Machine(Options()), []
-        for number, (mocks, batch, truth, peaks) in enumerate(candidates(options.n, options.seed)):
+        for number, one in enumerate(candidates(options.n, options.seed, options.out)):
             path = options.out / f"{number:03d}.json"
-            if not path.exists():
-                own = machine.solutions(Native.of(batch))[0]
-                row = {"truth": truth, "peaks": peaks, "templates": by_templates(mocks, scan, axis, peaks)}
-                row["scan"] = [peak.probability for peak in own.peaks[:2]]
-                out.append((batch, row, path))
+            if path.exists():
+                continue
+            mocks = chunk(options.seed, one.chunk).take([one.row])
+            own = machine.solutions(Native.of(mocks.batch))[0]
+            row = {"truth": one.truth, "peaks": one.peaks, "cells": one.cells}
+            row["scan"] = [peak.share for peak in own.peaks[:2]]
+            row["templates"] = by_templates(Mocks.of(mocks), scan, axis, one.cells)
+            out.append((mocks.batch, row, path))
     return out
 
 

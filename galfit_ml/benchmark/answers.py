@@ -105,6 +105,8 @@ def joined(parts: Sequence[Answers]) -> Answers:
     first = parts[0]
     if any(part.names != first.names for part in parts):
         raise BenchmarkError("Shards of one backend report different parameters: they are of different versions.")
+    if len({part.embedding.shape[1] for part in parts}) > 1:
+        raise BenchmarkError("Shards of one backend have different latent spaces: they are of different suites.")
     columns = [key for key in first.truth if all(key in part.truth for part in parts)]
 
     def column(name: str) -> Any:
@@ -125,16 +127,45 @@ def joined(parts: Sequence[Answers]) -> Answers:
 
 
 def check_about(folder: Path, about: dict[str, Any]) -> None:
-    """Answers of other spectra, options or versions must not be mixed with these: BenchmarkError says what differs."""
+    """Answers of other spectra, options or versions must not be mixed with these: BenchmarkError says what differs.
+
+    Where nothing is answered yet, nothing can be mixed. What it ran on may differ, and what an older file lacks.
+    """
     path = folder / ABOUT
-    if not path.exists():
+    if not (path.exists() and any(folder.glob("*.npz"))):
         write_whole(path, json.dumps(about, indent=1).encode())
         return
-    known = json.loads(path.read_text(encoding="utf-8"))
-    different = [k for k in sorted({*known, *about}) if known.get(k) != about.get(k)]
+    known = read_about(folder)
+    different = [k for k in sorted({*known} & {*about} - {"machine"}) if known[k] != about[k]]
     if different:
         listed = "; ".join(f"{k} was {known.get(k)!r}, is {about.get(k)!r}" for k in different)
         raise BenchmarkError(
             f"'{folder}' holds answers of another run ({listed}). Results of different versions or settings must not "
             "be mixed: name another --out, or delete that folder."
         )
+
+
+def check_spectra(suite: Path, about: dict[str, Any]) -> None:
+    """Backends of one suite answer the same spectra: BenchmarkError where another one in its folder has had others."""
+    for path in sorted(suite.glob(f"*/{ABOUT}")):
+        other = path.parent.name != about["backend"] and any(path.parent.glob("*.npz"))
+        if other and read_about(path.parent).get("spectra") != about["spectra"]:
+            raise BenchmarkError(
+                f"'{path.parent}' holds answers to other spectra of a suite of the same name, '{about['suite']}': its "
+                "seed, parts, draws or shards were others. Name another --out, or give the suite another name."
+            )
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What the answers in a folder depend on.
+
+    Raises:
+        BenchmarkError: the file is damaged.
+    """
+    path = folder / ABOUT
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise BenchmarkError(
+            f"'{path}' is damaged ({error}). Delete '{folder}', and run the benchmark again."
+        ) from error

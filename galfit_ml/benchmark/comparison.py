@@ -10,11 +10,14 @@ from galfit_ml.benchmark.errors import BenchmarkError
 
 KEY = ["suite", "parameter", "axis", "bin", "metric"]
 
+UNJUDGED = ("sharpness", "flagged")
+"""Metrics of which less is not better in itself: narrow intervals that do not hold the truth are no gain."""
+
 BETTER, WORSE, SAME = "better", "worse", ""
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, *, false_alarms: float = 0.05) -> pd.DataFrame:
-    """Rows that stand in both tables, with their difference and whether it is significant.
+    """Rows that stand in both tables, with their difference and whether the second is significantly better or worse.
 
     Args:
         first, second: tables of rows; of each backend, or of one backend each where they have different ones.
@@ -23,8 +26,10 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, *, false_alarms: float = 
 
     Returns:
         Columns of the key, `value_first`, `value_second`, `difference` (second less first), `error`, `p` (two-sided,
-        normal) and `verdict`: "better" or "worse" (the second) where it is significant, else "". Errors are taken for
-        independent, which is careful where both are of the same spectra.
+        normal; of what was gained: where a target is right, of the difference of the distances to it) and `verdict`:
+        "better" or "worse" (the second) where it is significant, else "". Errors are taken for independent, which is
+        careful where both are of the same spectra. Rows without an error, and those of `UNJUDGED`, have p = 1 and are
+        not counted among the tests.
 
     Raises:
         BenchmarkError: no row stands in both.
@@ -40,12 +45,14 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, *, false_alarms: float = 
         )
     both["difference"] = both["value_second"] - both["value_first"]
     both["error"] = np.hypot(both["error_first"].fillna(0.0), both["error_second"].fillna(0.0))
-    both["p"] = _p_value(both["difference"].to_numpy(), both["error"].to_numpy())
-    significant = holm(both["p"].to_numpy(), false_alarms)
-    gain = [_gain(*row) for row in zip(both["value_first"], both["value_second"], both["direction"], strict=True)]
-    both["verdict"] = [
-        (BETTER if g > 0 else WORSE) if s and g else SAME for s, g in zip(significant, gain, strict=True)
-    ]
+    gain = np.array(
+        [_gain(*row) for row in zip(both["value_first"], both["value_second"], both["direction"], strict=True)]
+    )
+    tested = (both["error"] > 0).to_numpy() & ~both["metric"].isin(UNJUDGED).to_numpy()
+    both["p"] = np.where(tested, _p_value(gain, both["error"].to_numpy()), 1.0)
+    significant = np.zeros(len(both), dtype=bool)
+    significant[tested] = holm(both["p"].to_numpy()[tested], false_alarms)
+    both["verdict"] = np.where(significant, np.where(gain > 0, BETTER, WORSE), SAME)
     return both.drop(columns=["error_first", "error_second"])
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from galfit_ml.benchmark.answers import Answers
 from galfit_ml.benchmark.metrics import PRIMARY, crps, hpd_level, is_right, pit_level
 from galfit_ml.flags import Flag
+from galfit_ml.parameters import GALAXY
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ def points_of(answers: Answers, suite: str, backend: str) -> pd.DataFrame:
         "backend": backend,
         "spectrum": answers.number,
         "id": answers.ids,
-        **{k: v for k, v in truth.items() if k not in answers.names},
+        **{f"true_{k}" if k in GALAXY.names else k: v for k, v in truth.items() if k not in answers.names},
         "flags": answers.flags,
         "failed": failed,
         "reason": answers.reasons,
@@ -40,7 +41,7 @@ def points_of(answers: Answers, suite: str, backend: str) -> pd.DataFrame:
         true = np.asarray(truth.get(name, np.full(n, np.nan)), dtype=np.float64)
         table |= _one(name, draws, true, rng)
     table |= _redshift(answers, table)
-    if "exposure" in table and "class" in truth:
+    if "exposure_s" in truth and "class" in truth:
         hours = [f"{hours:g} h" for hours in np.round(table["exposure"], 3)]
         table["exposure and class"] = [f"{a} {b}" for a, b in zip(hours, truth["class"], strict=True)]
     return pd.DataFrame(table)
@@ -64,17 +65,24 @@ def _quantiles(draws: Floats) -> Floats:
 
 
 def _redshift(answers: Answers, table: dict[str, Any]) -> dict[str, Any]:
-    """The best redshift (the most probable one where a backend tells, else the median), its probability, if right."""
-    told, median = answers.told["redshift_1"], table["median_redshift"]
-    best = np.where(np.isfinite(told), told, median)
-    draws = answers.draws[:, :, answers.names.index("redshift")].astype(np.float64)
+    """The best redshift (the most probable one where a backend tells, else the median), its probability, if right.
+
+    NaN where there is no answer, whatever a search may have found before it failed, and of a backend without redshifts.
+    """
+    n = len(answers)
+    told, median = answers.told["redshift_1"], table.get("median_redshift", np.full(n, np.nan))
+    best = np.where(table["failed"], np.nan, np.where(np.isfinite(told), told, median))
+    draws = np.full((n, answers.draws.shape[1]), np.nan)
+    if "redshift" in answers.names:
+        draws = answers.draws[:, :, answers.names.index("redshift")].astype(np.float64)
     near = np.abs(draws - best[:, None]) < PRIMARY.limit(best)[:, None]
     share = np.where(np.isfinite(best), near.mean(axis=1), np.nan)
     known = answers.told["redshift_probability_1"]
-    true = table["true_redshift"]
+    true = np.asarray(table.get("true_redshift", np.full(n, np.nan)), dtype=np.float64)
     return {
         "best_redshift": best,
-        "redshift_probability": np.where(np.isfinite(known), known, share),
-        "right": is_right(best, true) & ~table["failed"],
+        "redshift_probability": np.where(np.isfinite(known) & np.isfinite(best), known, share),
+        "right": is_right(best, true),
+        "true_redshift": true,
         "hpd_redshift": hpd_level(np.maximum(draws, LEAST_REDSHIFT), true, np.random.default_rng(SEED + 1)),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galfit_ml import __version__
-from galfit_ml.benchmark.answers import ABOUT
+from galfit_ml.benchmark.answers import ABOUT, read_about
 from galfit_ml.benchmark.report import ReportData, Spectra
 from galfit_ml.benchmark.results import read_results
 from galfit_ml.benchmark.spectra import shards
@@ -30,21 +29,25 @@ def report_data(folder: Path) -> ReportData:
     rows, points = read_results(folder)
     machines = sorted({m for m in rows["machine"].astype(str) if m and m != "nan"})
     about = {"machine": "; ".join(machines) or machine(), "galfit_ml": __version__, **_commands(folder)}
-    return ReportData(rows=rows, points=points, about=about, spectra=_spectra(points))
+    return ReportData(rows=rows, points=points, about=about, spectra=_spectra(folder, points))
 
 
 def _commands(folder: Path) -> dict[str, str]:
     """The options of each backend that were not the usual ones."""
     out = {}
     for path in sorted(folder.glob(f"**/{ABOUT}")):
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_about(path.parent)
         if known.get("options"):
             out[f"{known['suite']}, {known['backend']}"] = ", ".join(f"{k}={v}" for k, v in known["options"].items())
     return out
 
 
-def _spectra(points: pd.DataFrame) -> dict[str, Spectra]:
-    """Of each suite of mocks, those of its first spectra: made again, for they are not kept."""
+def _spectra(folder: Path, points: pd.DataFrame) -> dict[str, Spectra]:
+    """Of each suite of mocks, those of its first spectra: made again, for they are not kept.
+
+    Left out where a suite of that name is not known here, or has other spectra.
+    """
+    answered = [read_about(path.parent) for path in sorted(folder.glob(f"**/{ABOUT}"))]
     found = {}
     for name in points["suite"].unique() if len(points) else ():
         n = int(points.loc[points["suite"] == name, "spectrum"].max()) + 1
@@ -52,7 +55,8 @@ def _spectra(points: pd.DataFrame) -> dict[str, Spectra]:
             suite = get_suite(str(name))
         except GalfitMLError:
             continue
-        if suite.kind == "mocks" and len({part.rebin for part in suite.parts}) == 1:
+        same = all(about["spectra"] == suite.digest(n) for about in answered if about["suite"] == name)
+        if same and suite.kind == "mocks" and len({part.rebin for part in suite.parts}) == 1:
             found[str(name)] = _first(suite, n)
     return found
 

@@ -5,9 +5,11 @@ The format is described in docs/real_data.md.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -63,9 +65,12 @@ def read_real(folder: Path, name: str) -> RealSet:
         FileFormatError: arrays or columns are missing, which the message names, or tables differ in length.
     """
     path = folder / f"{name}.npz"
-    with np.load(path) as data:
-        _complain(path, "arrays", [key for key in ARRAYS if key not in data.files])
-        arrays = {key: data[key] for key in data.files}
+    try:
+        with path.open("rb") as file, np.load(file) as data:
+            arrays = {key: data[key] for key in data.files}
+    except (OSError, ValueError, EOFError, AttributeError, BadZipFile, zlib.error) as error:
+        raise FileFormatError(f"'{path}' cannot be read: {error}. docs/real_data.md says what it holds.") from error
+    _complain(path, "arrays", [key for key in ARRAYS if key not in arrays])
     meta = arrays["meta"]
     _complain(path, "fields of 'meta'", [field for field in FIELDS if field not in (meta.dtype.names or ())])
     known = pd.DataFrame({field: meta[field] for field in meta.dtype.names})

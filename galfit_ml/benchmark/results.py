@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from galfit_ml.benchmark.answers import ABOUT, Answers, joined
+from galfit_ml.benchmark.answers import ABOUT, Answers, joined, read_about
 from galfit_ml.benchmark.errors import BenchmarkError
 from galfit_ml.benchmark.latent import latent_rows, with_projection
 from galfit_ml.benchmark.points import points_of
 from galfit_ml.benchmark.run import FAILURE
 from galfit_ml.benchmark.scoring import Scorer, described
 from galfit_ml.benchmark.suite import Suite
-from galfit_ml.benchmark.table import COLUMNS, Row, read_rows, read_table, table_of, write_table
+from galfit_ml.benchmark.table import COLUMNS, Row, machine, read_rows, read_table, table_of, write_table
 from galfit_ml.benchmark.versus import versus
 
 ROWS, POINTS, SPEED = "rows", "points", "speed.json"
 
 
-def answers_in(folder: Path, n: int | None = None) -> Answers | None:
-    """All answers of a backend's folder, None where there are none; the first n spectra where n is given."""
+def answers_in(folder: Path) -> Answers | None:
+    """All answers of a backend's folder, None where there are none."""
     files = sorted(folder.glob("[0-9]*.npz"), key=lambda p: tuple(reversed(p.stem.split("-"))))
     if not files:
         return None
@@ -32,23 +32,26 @@ def answers_in(folder: Path, n: int | None = None) -> Answers | None:
 
 
 def score(suite: Suite, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows and points of every backend that has answered a suite, from the suite's folder of results."""
-    rows, points = [], []
+    """Rows and points of every backend that has answered a suite, from the suite's folder of results.
+
+    Rows are of the version and the machine that answered, not of those that score.
+    """
+    rows: list[Row] = []
+    points, made = [], {}
     for own in sorted(path for path in folder.iterdir() if (path / ABOUT).is_file()):
-        answers = answers_in(own)
+        answers, about = answers_in(own), read_about(own)
+        made[own.name] = str(about["galfit_ml"]), str(about.get("machine", machine()))
         if answers is not None:
             table = with_projection(points_of(answers, suite.name, own.name), answers)
             points.append(table)
-            scored = Scorer(suite, own.name, table)
-            rows += [
-                *scored.rows(answers),
-                *latent_rows(suite, own.name, table, answers),
-                _rate(suite, own.name, answers),
-            ]
-        rows += [*_speed(own), *_failure(suite, own)]
-    rows += [row for row in published(suite) if any(r.suite == suite.name for r in rows)]
+            rows += [*Scorer(suite, own.name, table).rows(answers), *latent_rows(suite, own.name, table, answers)]
+            rows.append(_rate(suite, own.name, answers))
+        rows += _failure(suite, own)
     together = pd.concat(points, ignore_index=True) if points else pd.DataFrame()
-    return table_of([*rows, *versus(suite, together)]), together
+    rows += versus(suite, together)
+    rows = [replace(row, version=made[row.backend][0], machine=made[row.backend][1]) for row in rows]
+    rows += [row for name in made for row in _speed(folder / name)]
+    return table_of([*rows, *(published(suite) if rows else ())]), together
 
 
 def _rate(suite: Suite, backend: str, answers: Answers) -> Row:
@@ -96,7 +99,8 @@ def read_results(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows and points of all suites in a folder of results (or of one, where it is a suite's own).
 
     Raises:
-        BenchmarkError: there are none, or they are of different versions of galfit_ml.
+        BenchmarkError: there are none, they are of different versions of galfit_ml, or a backend's results of a suite
+            stand in several folders.
     """
     places = [path.parent for kind in (".csv", ".parquet") for path in sorted(folder.glob(f"**/{ROWS}{kind}"))]
     if not places:
@@ -111,7 +115,18 @@ def read_results(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             f"'{folder}' holds results of different versions of galfit_ml ({', '.join(versions)}), which cannot stand "
             "in one table. Run the older suites again, or keep them in another folder."
         )
+    twice = own[["suite", "backend"]].value_counts().sort_index().index if len(places) > 1 else ()
+    for suite, backend in twice:
+        found = [str(p) for p, t in zip(dict.fromkeys(places), rows, strict=True) if _holds(t, suite, backend)]
+        if len(found) > 1:
+            raise BenchmarkError(
+                f"Results of '{backend}' in suite '{suite}' stand in {' and in '.join(found)}: name one of them."
+            )
     return table[list(COLUMNS)], pd.concat(points, ignore_index=True) if points else pd.DataFrame()
+
+
+def _holds(table: pd.DataFrame, suite: str, backend: str) -> bool:
+    return bool(((table["suite"] == suite) & (table["backend"] == backend)).any())
 
 
 def _there(folder: Path, name: str) -> bool:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from galfit_ml import __version__
 from galfit_ml.api import Estimator
 from galfit_ml.backend import Progress, Request
-from galfit_ml.benchmark.answers import Answers, check_about
+from galfit_ml.benchmark.answers import Answers, check_about, check_spectra
 from galfit_ml.benchmark.errors import BenchmarkError
 from galfit_ml.benchmark.real import real_shards
 from galfit_ml.benchmark.spectra import Shard, make_shard, shard_names
 from galfit_ml.benchmark.speed import measure
 from galfit_ml.benchmark.suite import Suite
+from galfit_ml.benchmark.table import machine
+from galfit_ml.errors import WriteError, unknown_name
+from galfit_ml.posterior import Posterior, concatenate
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.registry import registry
-from galfit_ml.writing import write_whole
+from galfit_ml.writing import cannot_write, write_whole
+
+T = TypeVar("T")
 
 SEED = 1
 """Of the backends' random numbers."""
@@ -71,28 +78,43 @@ class Run:
         """Ask every backend; one that fails leaves its reason in a file, and the others go on.
 
         Raises:
-            UnknownNameError: no backend of that name (before anything is asked).
-            BenchmarkError: answers in the folder are of another version or other settings; there is no backend.
+            UnknownNameError: no backend of that name (before anything is asked), or options of one that is not asked;
+                a name in the suite that does not exist.
+            BenchmarkError: answers in the folder are of another version, other settings or other spectra; there is no
+                backend.
+            WriteError: the folder cannot be written to.
         """
         if not self.backends:
             raise BenchmarkError("No backend was named: add --backends cnn,emcee, for example.")
         for name in self.backends:
             registry().info(name)
+        for name in self.options:
+            if name not in self.backends:
+                raise unknown_name("backend to give an option to", name, self.backends)
         pieces = self._pieces()
         for name in self.backends:
-            folder = self.folder / name
-            folder.mkdir(parents=True, exist_ok=True)
-            check_about(folder, self.about(name))
-            (folder / FAILURE).unlink(missing_ok=True)
+            folder = self._prepared(name)
             try:
                 self._ask(name, folder, pieces)
-            except BenchmarkError:
-                raise
-            except Exception as error:  # noqa: BLE001 - a backend may raise anything: it is a row with the reason
-                write_whole(folder / FAILURE, f"{type(error).__name__}: {error}".encode())
+            except _BackendError as error:
+                reason = error.args[0]
+                write_whole(folder / FAILURE, f"{type(reason).__name__}: {reason}".encode())
+
+    def _prepared(self, backend: str) -> Path:
+        """The folder of a backend, in which answers to the same questions alone may lie."""
+        folder = self.folder / backend
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        if self.suite.same_for_any_n:
+            check_spectra(self.folder, self.about(backend))
+        check_about(folder, self.about(backend))
+        (folder / FAILURE).unlink(missing_ok=True)
+        return folder
 
     def about(self, backend: str) -> dict[str, Any]:
-        """What the answers of a backend depend on."""
+        """What the answers of a backend depend on, and the machine."""
         options = {k: str(v) for k, v in self.options.get(backend, {}).items() if k not in NOT_OPTIONS}
         return {
             "suite": self.suite.name,
@@ -100,6 +122,8 @@ class Run:
             "backend": backend,
             "galfit_ml": __version__,
             "options": options,
+            "asked": [self.suite.n_draws, self.suite.shard, self.suite.latent],
+            "machine": machine(),
         }
 
     def _pieces(self) -> list[Piece]:
@@ -116,17 +140,19 @@ class Run:
 
     def _ask(self, name: str, folder: Path, pieces: Sequence[Piece]) -> None:
         if self.suite.kind == "speed":
-            measure(self.suite, name, self.options.get(name, {}), folder, self.progress)
+            suite = replace(self.suite, n=self.n)
+            _of_backend(partial(measure, suite, name, self.options.get(name, {}), folder, self.progress))
             return
         waiting = [piece for piece in pieces if not _whole(folder, piece)]
         total = sum(piece.size for piece in pieces)
         done = total - sum(piece.size for piece in waiting)
         if not waiting:
             return
-        estimator = Estimator(name, **self.options.get(name, {}))
+        estimator = _of_backend(partial(Estimator, name, **self.options.get(name, {})))
         for piece in waiting:
             made = piece.make()
-            answer(estimator, made, self.suite, self._told(name, done, total)).write(folder / f"{piece.name}.npz")
+            found = _of_backend(partial(answer, estimator, made, self.suite, self._told(name, done, total)))
+            found.write(folder / f"{piece.name}.npz")
             done += piece.size
         if self.progress is not None:
             self.progress(done, total, f"{self.suite.name}: {name}")
@@ -138,11 +164,37 @@ class Run:
         return lambda done, _, message: tell(before + done, total, f"{self.suite.name}: {name} {message}".rstrip())
 
 
+class _BackendError(Exception):
+    """Carries what a backend raised, so that what others raise is not taken for its failure."""
+
+
+def _of_backend(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except WriteError:
+        raise
+    except Exception as error:
+        raise _BackendError(error) from error
+
+
 def answer(estimator: Estimator, shard: Shard, suite: Suite, progress: Progress | None) -> Answers:
-    """Ask a backend for the posteriors of a shard."""
+    """Ask a backend for the posteriors of a shard; spectra that reading found unusable are failed rows, as for users.
+
+    Raises:
+        ValueError: the backend answered another number of spectra than it was asked for.
+    """
     request = Request(suite.n_draws, SEED, RedshiftPriors.free(len(shard)), progress)
     start = time.perf_counter()
-    posterior = estimator.serving(shard.batch.instrument.name)[1].infer(shard.batch, request)
+    backend, good = estimator.serving(shard.batch.instrument.name)[1], np.flatnonzero(shard.batch.usable)
+    pieces = [backend.infer(shard.batch.take(good), request.take(good))] if len(good) else []
+    if sum(map(len, pieces)) != len(good):
+        raise ValueError(f"it answered {len(pieces[0])} spectra of {len(good)}")
+    bad = np.flatnonzero(~shard.batch.usable)
+    if len(bad):
+        names, reasons = ([texts[i] for i in bad] for texts in (shard.batch.ids, shard.batch.reasons))
+        failed = Posterior.failed(backend.parameters, suite.n_draws, names, reasons)
+        pieces.append(replace(failed, flags=failed.flags | shard.batch.flags[bad]))
+    posterior = concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
     return Answers.of(posterior, shard, time.perf_counter() - start, latent=suite.latent)
 
 

@@ -27,6 +27,7 @@ from galfit_ml.benchmark.metrics import (
     success,
     tarp,
 )
+from galfit_ml.benchmark.points import LEAST_REDSHIFT
 from galfit_ml.benchmark.suite import Suite
 from galfit_ml.benchmark.table import Row
 from galfit_ml.parameters import GALAXY
@@ -37,6 +38,9 @@ Mask = NDArray[np.bool_]
 LEVELS = (0.5, 0.68, 0.9, 0.95)
 LEAST = 5
 """Spectra below which a bin has no rows."""
+
+UNCHANGED = "as simulated"
+"""How the part is called to whose spectra nothing is done."""
 
 LEAST_RANKS = 20
 """Spectra below which the distribution of levels is not judged."""
@@ -80,9 +84,12 @@ def bins_of(points: pd.DataFrame, suite: Suite) -> list[Bin]:
     for column in (*suite.split, "part"):
         if column not in points:
             continue
-        values = [v for v in points[column].unique() if v and v != "none"]
-        own = [Bin(column, str(v), np.nan, np.nan, (points[column] == v).to_numpy()) for v in values]
-        found += own if column != "part" or len(own) > 1 or len(suite.parts) > 1 else []
+        values = [v for v in points[column].unique() if v]
+        if column == "part" and len(values) == 1 and len(suite.parts) <= 1:
+            continue
+        label = {"none": UNCHANGED} if column == "part" else {}
+        own = [Bin(column, label.get(v, str(v)), np.nan, np.nan, (points[column] == v).to_numpy()) for v in values]
+        found += own
         if " and " in column:
             axis = next(iter(suite.bins))
             found += [b for one in own for b in _numeric(points, axis, suite.bins[axis], one)]
@@ -210,7 +217,9 @@ class Scorer:
                 yield self._row(own, name, "pit", float(density[k]), **more)
 
     def _tarp(self, answers: Answers) -> Iterator[Row]:
-        names = [p for p in answers.names if p in answers.truth]
+        names = [p for p in answers.names if p in answers.truth and p in GALAXY.names]
+        if not names:
+            return
         truth = np.stack([scaled(p, answers.truth[p]) for p in names], axis=1)
         draws = np.stack([scaled(p, answers.draws[:, :, answers.names.index(p)]) for p in names], axis=2)
         good: Mask = np.asarray(np.isfinite(truth).all(axis=1) & np.isfinite(draws).all(axis=(1, 2)))
@@ -225,7 +234,7 @@ def scaled(name: str, values: NDArray[np.floating]) -> Floats:
     """Parameters as distances are taken in: redshift as ln(1 + z), positive ones as logarithms."""
     value = np.asarray(values, dtype=np.float64)
     if name == "redshift":
-        return np.log1p(value)
+        return np.log1p(np.maximum(value, LEAST_REDSHIFT))
     return np.log(np.maximum(value, LEAST_POSITIVE)) if name in {"gas_metallicity", "velocity_dispersion"} else value
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.benchmark.changes import CHANGES
+from galfit_ml.benchmark.errors import BenchmarkError
 from galfit_ml.benchmark.rebin import rebinned
 from galfit_ml.benchmark.suite import Part, Suite
 from galfit_ml.errors import unknown_name
@@ -58,7 +59,7 @@ def make_shard(suite: Suite, n: int, name: str, size: int) -> Shard:
     survey = _Survey(suite.parts[number], suite.seed + _first_alike(suite, number), -(-n // len(suite.parts)))
     wanted = np.arange(index * suite.shard, index * suite.shard + size)
     per_chunk = survey.settings(1).rows_per_chunk
-    pieces = [_cut(survey, int(c), wanted, per_chunk) for c in np.unique(wanted // per_chunk)]
+    pieces = [_cut(survey, int(c), wanted, index * suite.shard + suite.shard) for c in np.unique(wanted // per_chunk)]
     batches, truths = zip(*pieces, strict=True)
     truth = {key: np.concatenate([t[key] for t in truths]) for key in truths[0]}
     return Shard(name, _joined(batches), truth, (index * len(suite.parts) + number) * suite.shard)
@@ -66,8 +67,12 @@ def make_shard(suite: Suite, n: int, name: str, size: int) -> Shard:
 
 def _first_alike(suite: Suite, number: int) -> int:
     """The first part that differs in nothing but what is done to its spectra: their galaxies and noise are the same."""
-    plain = [replace(part, label="", change="none", rebin=1) for part in suite.parts]
+    plain = [_plain(part) for part in suite.parts]
     return plain.index(plain[number])
+
+
+def _plain(part: Part) -> Part:
+    return replace(part, label="", change="none", rebin=1)
 
 
 def shards(suite: Suite, n: int) -> Iterator[Shard]:
@@ -83,6 +88,11 @@ class _Survey:
     part: Part
     seed: int
     n: int
+
+    @property
+    def plain(self) -> _Survey:
+        """The same without what is done to its spectra."""
+        return replace(self, part=_plain(self.part))
 
     def settings(self, n_chunks: int) -> SurveySettings:
         """Of whole chunks: what a chunk holds must not depend on how many spectra are wanted (but for the grid)."""
@@ -103,19 +113,27 @@ class _Survey:
 
 
 def _cut(
-    survey: _Survey, chunk: int, wanted: NDArray[np.intp], per_chunk: int
+    survey: _Survey, chunk: int, wanted: NDArray[np.intp], end: int
 ) -> tuple[SpectrumBatch, dict[str, NDArray[Any]]]:
-    whole = _chunk(survey, chunk)
-    rows = wanted[wanted // per_chunk == chunk] - chunk * per_chunk
-    made = whole.take(rows[rows < len(whole)])
-    batch = CHANGES[survey.part.change](made, np.random.default_rng([survey.seed, chunk, int(rows[0])]))
-    return rebinned(batch, survey.part.rebin), _truth(made, survey.part)
+    """The wanted spectra that lie in a chunk, changed.
 
-
-@lru_cache(maxsize=2)
-def _chunk(survey: _Survey, number: int) -> MockSurvey:
+    All that the shard may ever hold of the chunk (up to spectrum `end`) is changed, and cut then: what chance does to
+    one spectrum must not depend on how many there are.
+    """
     if survey.part.change not in CHANGES:
         raise unknown_name("change", survey.part.change, CHANGES)
+    whole, per_chunk = _chunk(survey.plain, chunk), survey.settings(1).rows_per_chunk
+    first = max(int(wanted[0]) - chunk * per_chunk, 0)
+    made = whole.take(np.arange(first, min(end - chunk * per_chunk, len(whole))))
+    n = int((wanted // per_chunk == chunk).sum())
+    batch = CHANGES[survey.part.change](made, np.random.default_rng([survey.seed, chunk, first]))
+    kept = np.arange(min(n, len(batch)))
+    return rebinned(batch.take(kept), survey.part.rebin), _truth(made.take(kept), survey.part)
+
+
+@lru_cache(maxsize=3)
+def _chunk(survey: _Survey, number: int) -> MockSurvey:
+    """A chunk of a plain survey; parts take turns, so that as many are kept as the suites that ship have surveys."""
     return ChunkMaker(survey.settings(number + 1))(number)
 
 
@@ -142,6 +160,11 @@ def _joined(batches: tuple[SpectrumBatch, ...]) -> SpectrumBatch:
         return batches[0]
     arms = []
     for same in zip(*(batch.arms for batch in batches), strict=True):
+        if any(not np.array_equal(arm.grid.edges, same[0].grid.edges) for arm in same):
+            raise BenchmarkError(
+                "A shard holds spectra of two chunks whose wavelengths were displaced differently: choose a `shard` "
+                "that divides 256."
+            )
         arrays = {k: np.concatenate([getattr(a, k) for a in same]) for k in ("flux", "ivar", "bad", "lsf_sigma")}
         arms.append(replace(same[0], **arrays))
     return SpectrumBatch(

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -39,9 +40,10 @@ from typing import Any
 from galfit_ml.benchmark.errors import BenchmarkError
 from galfit_ml.errors import FileFormatError, unknown_name
 from galfit_ml.registry import registry
-from galfit_ml.toml_tables import Convert, construct
+from galfit_ml.toml_tables import Convert, construct, numbers
 
 KINDS = ("mocks", "speed", "real")
+SPLITS = ("class", "exposure and class")
 AXES = ("snr", "magnitude", "exposure", "redshift")
 
 
@@ -123,7 +125,7 @@ class Suite:
         n_draws: posterior draws of each.
         shard: spectra that are answered and kept at a time.
         bins: axis -> edges.
-        split: truth columns whose values make bins of their own, such as "class".
+        split: of `SPLITS`: truth columns whose values make bins of their own.
         parts: the surveys.
         published: series of others.
         latent: whether embeddings are kept and probed.
@@ -143,12 +145,19 @@ class Suite:
     latent: bool = False
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-][\w. -]*", self.name):
+            raise ValueError(f"name must be fit for a folder: letters, digits, '-' and '_', not {self.name!r}.")
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}.")
         if self.kind != "real" and not self.parts:
             raise ValueError("a suite of mocks needs at least one [[parts]].")
         if min(self.n, self.n_draws, self.shard) < 1:
             raise ValueError("n, n_draws and shard must be at least 1.")
+        for column in self.split:
+            if column not in SPLITS:
+                raise ValueError(f"split must be of {', '.join(SPLITS)}, not {column!r}.")
+            if " and " in column and not self.bins:
+                raise ValueError(f"split '{column}' needs [bins], whose first axis it is crossed with.")
         for axis, edges in self.bins.items():
             if axis not in AXES or len(edges) < 2 or list(edges) != sorted(set(edges)):
                 raise ValueError(f"bins of '{axis}' must be increasing edges, at least two, of {', '.join(AXES)}.")
@@ -167,6 +176,11 @@ class Suite:
         own: dict[str, Convert] = {"bins": _bins, "split": _texts, "parts": _parts, "published": _published}
         return construct(cls, content, str(path), own)
 
+    @property
+    def same_for_any_n(self) -> bool:
+        """Whether spectra do not depend on how many are wanted: neither real ones, nor those of a grid."""
+        return self.kind != "real" and self.digest(1) == self.digest(2)
+
     def digest(self, n: int) -> str:
         """Changes with everything that spectra and draws depend on; with n only where that chooses cells of a grid."""
         grid = any(part.population == "moonz-grid" for part in self.parts)
@@ -178,7 +192,7 @@ class Suite:
 def _bins(value: Any, where: str) -> dict[str, tuple[float, ...]]:
     if not isinstance(value, dict):
         raise FileFormatError(f"{where}: expected a table of axes, not {value!r}.")
-    return {axis: tuple(float(edge) for edge in edges) for axis, edges in value.items()}
+    return {axis: numbers(edges, f"{where}: '{axis}'") for axis, edges in value.items()}
 
 
 def _texts(value: Any, where: str) -> tuple[str, ...]:
@@ -190,11 +204,17 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
 
 def _parts(value: Any, where: str) -> tuple[Part, ...]:
     own: dict[str, Convert] = {"exposure": _texts}
-    return tuple(construct(Part, one, f"{where} {i + 1}", own) for i, one in enumerate(value))
+    return tuple(construct(Part, one, f"{where} {i + 1}", own) for i, one in enumerate(_tables(value, where)))
 
 
 def _published(value: Any, where: str) -> tuple[Published, ...]:
-    return tuple(construct(Published, one, f"{where} {i + 1}") for i, one in enumerate(value))
+    return tuple(construct(Published, one, f"{where} {i + 1}") for i, one in enumerate(_tables(value, where)))
+
+
+def _tables(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise FileFormatError(f"{where}: expected tables headed [[...]], in two brackets, not {value!r}.")
+    return value
 
 
 def suites() -> dict[str, Suite]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from galfit_ml.benchmark.scoring import LEAST
+
 SHOWN = {
     ("redshift", "success"): "redshift right",
     ("redshift", "nmad"): "redshift NMAD",
@@ -28,6 +30,11 @@ def summary(rows: pd.DataFrame) -> Iterator[str]:
     whole = rows[rows["axis"] == "all"]
     backends = sorted(set(whole["backend"]))
     yield f"{'':26s}" + "".join(f"{name:>20s}" for name in backends)
+    asked = whole[whole["metric"] == "rate"].set_index("backend")["n"]
+    if len(asked):
+        yield f"{'spectra':26s}" + "".join(f"{asked.get(name, '-')!s:>20s}" for name in backends)
+        if asked.max() < LEAST:
+            yield f"Fewer than {LEAST} spectra: too few for any number but the speed. Ask for more with --n."
     for (parameter, metric), label in SHOWN.items():
         own = whole[(whole["parameter"] == parameter) & (whole["metric"] == metric)].set_index("backend")
         if len(own):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import platform
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from galfit_ml.writing import write_whole
 ENDINGS = (".csv", ".parquet")
 
 
+@lru_cache(maxsize=1)
 def machine() -> str:
     """The machine in words: processor, cores, system."""
     import os
@@ -43,7 +45,7 @@ class Row:
         suite, backend, parameter: what was measured; parameter "all" for several at once, "" for none.
         axis, bin: the bin: what it is in ("all" for none), and its label.
         low, high: its ends, NaN where it has none.
-        metric, value, error, n: error is the bootstrap standard error; n the spectra behind it.
+        metric, value, error, n: error is the standard error, NaN where none is known; n the spectra behind it.
         unit: of the value; "" for a share.
         direction: "higher", "lower", or "target:" and the number that is right.
         version, machine: of the package, and what it ran on.
@@ -68,7 +70,11 @@ class Row:
     machine: str = field(default_factory=machine)
 
 
-COLUMNS = tuple(f.name for f in fields(Row))
+COLUMNS = (
+    *("suite", "backend", "parameter", "axis", "bin", "low", "high", "metric", "value", "error", "n"),
+    *("unit", "direction", "version", "machine", "reason"),
+)
+"""Of the table, in order: the fields of `Row`."""
 
 
 def table_of(rows: Iterable[Row]) -> pd.DataFrame:
@@ -122,7 +128,8 @@ def read_rows(path: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise BenchmarkError(f"'{path}' is no table of a benchmark: it lacks {', '.join(missing)}.")
-    for name in ("suite", "backend", "parameter", "axis", "bin", "metric", "unit", "direction", "reason", "version"):
+    numbers = {"low", "high", "value", "error", "n"}
+    for name in (column for column in COLUMNS if column not in numbers):
         table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
     return table
 

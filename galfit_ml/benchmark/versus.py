@@ -17,9 +17,14 @@ BASELINE = "emcee"
 
 RESAMPLED = 400
 
+SAME = ("part", "id", "true_redshift")
+
 
 def versus(suite: Suite, points: pd.DataFrame, baseline: str = BASELINE) -> Iterator[Row]:
     """Mean CRPS of each parameter and redshift success over the baseline's, in every bin, on spectra both answered.
+
+    Spectra are the same where part, name and true redshift are: numbers alone are not, for real spectra and cells of a
+    grid, which depend on how many were asked for.
 
     Args:
         suite: whose bins they are.
@@ -28,16 +33,23 @@ def versus(suite: Suite, points: pd.DataFrame, baseline: str = BASELINE) -> Iter
     """
     if "backend" not in points or baseline not in set(points["backend"]):
         return
-    theirs = points[points["backend"] == baseline].set_index("spectrum")
+    theirs = _by_spectrum(points, baseline)
     for name in points["backend"].unique():
         if name == baseline:
             continue
-        ours = points[points["backend"] == name].set_index("spectrum")
+        ours = _by_spectrum(points, str(name))
         same = ours.index.intersection(theirs.index, sort=False)
         own, other = ours.loc[same], theirs.loc[same]
-        for one in bins_of(own.reset_index(), suite):
+        for one in bins_of(own.reset_index(drop=True), suite):
             if one.rows.sum() >= LEAST_RANKS:
                 yield from _ratios(suite, str(name), baseline, one, own[one.rows], other[one.rows])
+
+
+def _by_spectrum(points: pd.DataFrame, backend: str) -> pd.DataFrame:
+    own = points[points["backend"] == backend]
+    return (
+        own.set_index(list(SAME), drop=False).rename_axis([None] * len(SAME)).pipe(lambda t: t[~t.index.duplicated()])
+    )
 
 
 def _ratios(
@@ -47,7 +59,10 @@ def _ratios(
     for column, parameter, metric, direction in columns:
         if column not in first or column not in second:
             continue
+        truth = first["true_redshift"].to_numpy(dtype=np.float64)
         pair = [frame[column].to_numpy(dtype=np.float64) for frame in (first, second)]
+        if column == "right":  # where the truth is not known, nothing is right or wrong
+            pair = [np.where(np.isfinite(truth), values, np.nan) for values in pair]
         found = paired_bootstrap(np.mean, pair[:1], pair[1:], np.random.default_rng(1), n=RESAMPLED, how="ratio")
         if np.isfinite(found.value):
             place = {"axis": own.axis, "bin": own.label, "low": own.low, "high": own.high}

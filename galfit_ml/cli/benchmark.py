@@ -108,7 +108,7 @@ def _run_one(suite: Suite, arguments: argparse.Namespace) -> int:
     options: dict[str, dict[str, Any]] = {}
     for backend, key, value in arguments.option:
         options.setdefault(backend, {})[key] = value
-    names = [name for name in arguments.backends.split(",") if name]
+    names = list(dict.fromkeys(name.strip() for name in arguments.backends.split(",") if name.strip()))
     with shown_progress() as progress:
         run = Run(suite, names, arguments.n or suite.n, arguments.out, options, arguments.data, progress)
         run()
@@ -117,9 +117,10 @@ def _run_one(suite: Suite, arguments: argparse.Namespace) -> int:
     print("\n".join(summary(rows)))
     failed = rows[(rows["metric"] == "failed") & rows["backend"].isin(names)]
     for _, row in failed.iterrows():
-        tell(f"galfit-ml: {row['backend']} failed: {row['reason']}")
+        what = f" to tell '{row['parameter']}'" if row["parameter"] else ""
+        tell(f"galfit-ml: {row['backend']} failed{what}: {row['reason']}")
     tell(f"Tables: {run.folder}. A report: galfit-ml benchmark report {arguments.out}")
-    return int(len(failed) > 0)
+    return int((failed["parameter"] == "").any())
 
 
 def run_report(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ version = release = galfit_ml.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
 exclude_patterns = ["_build", "jupyter_execute", "example_plugin", "**.ipynb_checkpoints"]
 # Tables that pages include.
-exclude_patterns += ["network/*", "latent/*", "saliency/*", "real/*"]
+exclude_patterns += ["network/*", "latent/*", "saliency/*", "real/*", "benchmark/*"]
 
 default_role = "py:obj"  # a name in single backticks is a link where it can be one
 python_maximum_signature_line_length = 100

@@ -34,7 +34,7 @@ format: $(VENV)/.installed-lint
 	$(BIN)/ruff format .
 
 benchmark: $(VENV)/.installed-benchmark
-	$(BIN)/galfit-ml benchmark run moons-snr --backends cnn,emcee --n 24 --option emcee.workers=2 --out results
+	$(BIN)/galfit-ml benchmark run moons-snr --backends cnn,emcee --n 12 --option emcee.workers=2 --option emcee.n_effective=200 --out results
 	$(BIN)/galfit-ml benchmark run moonrise latent sdss-snr --backends cnn --n 300 --out results
 	$(BIN)/galfit-ml benchmark report results --out results/report.html --figures results/figures
 

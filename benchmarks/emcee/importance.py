@@ -1,9 +1,9 @@
-"""Weights of redshift peaks by importance sampling: slow, but right whatever a chain has done.
+"""Weights of redshift peaks by importance sampling: slow, but without any sample of a chain.
 
 A surrogate of each cell's density is learnt anew, a quarter of a million draws of a mixture of t distributions are
-weighted by it, and thousands of these draws by the density itself. No sample of a chain is used, and the
-estimate is unbiased however poor the surrogate is; what the weights are worth, (sum w)^2 / sum w^2 (Kong 1992), says
-how far it may be off.
+weighted by it, and thousands of these draws by the density itself. What the weights are worth, (sum w)^2 / sum w^2
+(Kong 1992), says how far the estimate is off only where the draws cover the density: a part that none of them hits is
+not missed in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from galfit_ml.redshift_prior import RedshiftPrior
-from galfit_ml_emcee.evidence import CHUNK, surrogate_samples
+from galfit_ml_emcee.evidence import CHUNK, prior_constant, surrogate_samples
 from galfit_ml_emcee.fit_one import Machine
 from galfit_ml_emcee.mixture import draw, log_density
 from galfit_ml_emcee.modes import adapted
@@ -33,9 +33,7 @@ def log_weight(machine: Machine, native: Native, peak: Peak, seed: int) -> tuple
     chain = machine.chain(native, peak, 0, RedshiftPrior(), rng)
     log_z, effective = _importance(chain, rng)
     width = np.log(np.log1p(peak.cell[1]) - np.log1p(peak.cell[0]))
-    anchor = np.delete(chain.target.anchor, chain.target.free)
-    constant = 0.5 * (len(chain.target.free) * np.log(2 * np.pi) - (anchor**2).sum())
-    return float(log_z + width - constant), effective
+    return float(log_z + width - prior_constant(chain.target)), effective
 
 
 def _importance(chain: Chain, rng: np.random.Generator) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from galfit_ml_emcee.bridge import Ratio, bridge
 from galfit_ml_emcee.mixture import draw, log_density
 from galfit_ml_emcee.modes import adapted
 from galfit_ml_emcee.sampler import Chain
+from galfit_ml_emcee.target import Target
 from galfit_ml_emcee.walk import Walk
 
 Floats = NDArray[np.float64]
@@ -54,11 +55,15 @@ def evidence(chain: Chain, rng: np.random.Generator) -> Evidence:
 
     Cells need not have the same free coordinates: what the density holds of the others' prior is taken away.
     """
-    free = chain.target.free
-    constant = 0.5 * (len(free) * np.log(2 * np.pi) - (np.delete(chain.target.anchor, free) ** 2).sum())
     samples = surrogate_samples(chain, rng)
     lower, upper = _to_surrogate(chain, samples, rng), _to_density(chain, samples)
-    return Evidence(lower.log + upper.log - constant, float(np.hypot(lower.error, upper.error)))
+    return Evidence(lower.log + upper.log - prior_constant(chain.target), float(np.hypot(lower.error, upper.error)))
+
+
+def prior_constant(target: Target) -> float:
+    """What normalises the prior of the free coordinates, less what the density holds of that of the others."""
+    anchor = np.delete(target.anchor, target.free)
+    return float(0.5 * (len(target.free) * np.log(2 * np.pi) - (anchor**2).sum()))
 
 
 def surrogate_samples(chain: Chain, rng: np.random.Generator) -> Floats:

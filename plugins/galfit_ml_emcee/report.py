@@ -21,7 +21,7 @@ from galfit_ml.simulate.prior import coordinate
 from galfit_ml_emcee.draws import Draws
 from galfit_ml_emcee.likelihood import NOISE_SCALE_SIGMA
 from galfit_ml_emcee.sampler import Chain
-from galfit_ml_emcee.solutions import MOST, Solutions
+from galfit_ml_emcee.solutions import Solutions
 
 Floats = NDArray[np.float64]
 
@@ -110,10 +110,7 @@ def diagnostics(fit: Fit, main: Chain, best: BestFit) -> dict[str, Floats]:
         "edges_touched": float(len(edges(main, tuple(range(flat.shape[1] - 1))))),
     }
     values |= {f"effective_{p.name}": float(quality.effective[i]) for i, p in enumerate(GALAXY)}
-    for k in range(MOST):
-        known = k < len(peaks)
-        values[f"redshift_{k + 1}"] = peaks[k].redshift if known else np.nan
-        values[f"redshift_probability_{k + 1}"] = peaks[k].probability if known else np.nan
+    values |= fit.solutions.diagnostics()
     return {name: np.array([value]) for name, value in values.items()}
 
 

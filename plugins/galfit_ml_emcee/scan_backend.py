@@ -25,7 +25,7 @@ from galfit_ml_emcee.fit_one import Machine, laid_out
 from galfit_ml_emcee.leftover import library_draws
 from galfit_ml_emcee.library.templates import Size
 from galfit_ml_emcee.options import Options
-from galfit_ml_emcee.solutions import MOST, Solutions, read_scan
+from galfit_ml_emcee.solutions import Solutions, read_scan
 from galfit_ml_emcee.trim import Native
 
 
@@ -92,7 +92,7 @@ class ScanBackend:
             native.batch.ids,
             flags & ~int(Flag.FAILED),
             ("",),
-            diagnostics=_diagnostics(solutions),
+            diagnostics={name: np.array([value]) for name, value in solutions.diagnostics().items()},
             provenance={"sampler": f"{self.size.templates} templates of the prior at every redshift"},
         )
 
@@ -104,13 +104,3 @@ def _draws(
     chosen = rng.choice(solutions.redshift, size=n, p=solutions.probability)
     spread = np.expm1(np.log1p(chosen) + step * (rng.random(n) - 0.5))
     return np.clip(spread, *limits)
-
-
-def _diagnostics(solutions: Solutions) -> dict[str, np.ndarray]:
-    """The peaks of p(z), as the emcee backend names them."""
-    values = {}
-    for k in range(MOST):
-        known = k < len(solutions.peaks)
-        values[f"redshift_{k + 1}"] = solutions.peaks[k].redshift if known else np.nan
-        values[f"redshift_probability_{k + 1}"] = solutions.peaks[k].probability if known else np.nan
-    return {name: np.array([value]) for name, value in values.items()}

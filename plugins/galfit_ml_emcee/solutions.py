@@ -82,6 +82,15 @@ class Solutions:
         """Peaks worth a chain: the best, and those above `LEAST_PROBABILITY`."""
         return self.peaks[:1] + tuple(p for p in self.peaks[1:] if p.probability >= LEAST_PROBABILITY)
 
+    def diagnostics(self) -> dict[str, float]:
+        """The peaks by name, `redshift_1` and `redshift_probability_1` first; NaN for those there are not."""
+        values = {}
+        for k in range(MOST):
+            known = k < len(self.peaks)
+            values[f"redshift_{k + 1}"] = self.peaks[k].redshift if known else np.nan
+            values[f"redshift_probability_{k + 1}"] = self.peaks[k].probability if known else np.nan
+        return values
+
     def outside(self) -> Floats:
         """p(z) outside all sampled cells, [n_z]."""
         p = self.probability.copy()

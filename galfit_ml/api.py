@@ -121,7 +121,7 @@ class Estimator:
         for group in read.groups:
             step = None if progress is None else _offset(progress, done, usable)
             request = Request(n_samples, seed, priors.take(group.positions), step)
-            pieces.append(self._infer_batch(group.batch, request))
+            pieces.append(self.infer_batch(group.batch, request))
             positions += list(group.positions)
             done += int(group.batch.usable.sum())
         if read.failures:
@@ -134,7 +134,12 @@ class Estimator:
             raise SpectrumError(f"{joined.ids[0]}: {joined.reasons[0]}")
         return _with_provenance(joined, self, read, seed)
 
-    def _infer_batch(self, batch: SpectrumBatch, request: Request) -> Posterior:
+    def infer_batch(self, batch: SpectrumBatch, request: Request) -> Posterior:
+        """Run the backend over the usable spectra of a batch; the others are failed rows with their reason.
+
+        Raises:
+            ValueError: the backend answered another number of spectra than it was asked for.
+        """
         from galfit_ml.posterior import Posterior, concatenate
 
         _, backend = self.serving(batch.instrument.name)
@@ -144,6 +149,8 @@ class Estimator:
         if len(good):
             own = batch.take(good)
             answer = backend.infer(own, request.take(good))
+            if len(answer) != len(own):
+                raise ValueError(f"it answered {len(answer)} spectra of {len(own)}")
             pieces.append(replace(answer, sources=_sources(backend, own)))
         if len(bad):
             names, reasons = [batch.ids[i] for i in bad], [batch.reasons[i] for i in bad]

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from galfit_ml import __version__
 from galfit_ml.api import Estimator
 from galfit_ml.backend import Progress, Request
@@ -22,7 +20,6 @@ from galfit_ml.benchmark.speed import measure
 from galfit_ml.benchmark.suite import Suite
 from galfit_ml.benchmark.table import machine
 from galfit_ml.errors import WriteError, unknown_name
-from galfit_ml.posterior import Posterior, concatenate
 from galfit_ml.redshift_prior import RedshiftPriors
 from galfit_ml.registry import registry
 from galfit_ml.writing import cannot_write, write_whole
@@ -185,16 +182,7 @@ def answer(estimator: Estimator, shard: Shard, suite: Suite, progress: Progress 
     """
     request = Request(suite.n_draws, SEED, RedshiftPriors.free(len(shard)), progress)
     start = time.perf_counter()
-    backend, good = estimator.serving(shard.batch.instrument.name)[1], np.flatnonzero(shard.batch.usable)
-    pieces = [backend.infer(shard.batch.take(good), request.take(good))] if len(good) else []
-    if sum(map(len, pieces)) != len(good):
-        raise ValueError(f"it answered {len(pieces[0])} spectra of {len(good)}")
-    bad = np.flatnonzero(~shard.batch.usable)
-    if len(bad):
-        names, reasons = ([texts[i] for i in bad] for texts in (shard.batch.ids, shard.batch.reasons))
-        failed = Posterior.failed(backend.parameters, suite.n_draws, names, reasons)
-        pieces.append(replace(failed, flags=failed.flags | shard.batch.flags[bad]))
-    posterior = concatenate(pieces).take(np.argsort(np.concatenate([good, bad])))
+    posterior = estimator.infer_batch(shard.batch, request)
     return Answers.of(posterior, shard, time.perf_counter() - start, latent=suite.latent)
 
 

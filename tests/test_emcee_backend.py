@@ -173,7 +173,15 @@ def test_a_prior_outside_the_model_is_told(mocks: Mocks) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"n_walkers": 41}, {"max_steps": 0}, {"n_effective": -1.0}, {"line_error": 2.0}, {"workers": 0}, {"effort": 0.0}],
+    [
+        {"n_walkers": 41},
+        {"max_steps": 0},
+        {"n_effective": -1.0},
+        {"line_error": 2.0},
+        {"workers": 0},
+        {"effort": 0.0},
+        {"least_probability": 0.0},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):

@@ -158,6 +158,16 @@ def test_hopeless_peaks_are_reported_but_not_sampled() -> None:
     assert solutions.outside().sum() == pytest.approx(0.5 * LEAST_PROBABILITY, rel=0.05)
 
 
+def test_a_user_may_leave_more_of_the_peaks_to_the_templates() -> None:
+    found = bumps(grid(), (0.3, 3 * STEP, 0.9), (0.32, 3 * STEP, 0.06), (0.7, 3 * STEP, 0.04))
+    sampled = [read_scan(found, 0, FREE, LIMITS, least).sampled for least in (0.01, 0.05, 0.5)]
+    assert [len(peaks) for peaks in sampled] == [3, 2, 1]
+    solutions = read_scan(found, 0, FREE, LIMITS, 0.05)
+    check_cells(solutions)
+    assert solutions.outside().sum() == pytest.approx(0.04, abs=0.002)
+    assert sampled[2][0].cell[1] > sampled[1][0].cell[1]  # no neighbour to share the space with
+
+
 def test_templates_that_do_not_exist_take_no_probability() -> None:
     found = bumps(grid(), (0.3, 3 * STEP, 1.0), (0.9, 3 * STEP, 99.0))
     found.log_evidence[0, found.redshift > 0.5] = -np.inf

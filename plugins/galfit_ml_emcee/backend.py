@@ -19,6 +19,7 @@ from galfit_ml_emcee.fit_one import Machine
 from galfit_ml_emcee.line_error import RELATIVE_ERROR
 from galfit_ml_emcee.options import Options
 from galfit_ml_emcee.settings import SamplerSettings
+from galfit_ml_emcee.solutions import LEAST_PROBABILITY
 from galfit_ml_emcee.trim import Native
 
 Task = tuple[SpectrumBatch, Request]
@@ -35,6 +36,8 @@ class EmceeBackend:
         n_walkers: even, at least 56.
         effort: share of the work that goes into learning the proposal; below 1 for quick looks, whose chains mix badly.
         line_error: relative error of the ratios of emission lines beyond the photoionisation grid; 0 to trust it.
+        least_probability: redshifts less probable than this get no chain of their own but draws from the scan's
+            templates; a larger value makes faint spectra, which have many of them, faster.
 
     Raises:
         ValueError: a value that makes no sense.
@@ -52,6 +55,7 @@ class EmceeBackend:
         n_walkers: int = 56,
         effort: float = 1.0,
         line_error: float = RELATIVE_ERROR,
+        least_probability: float = LEAST_PROBABILITY,
     ) -> None:
         self.workers = check_workers(workers)
         sampler = SamplerSettings(
@@ -60,7 +64,7 @@ class EmceeBackend:
             n_effective=n_effective,
             n_effective_others=0.4 * n_effective,
         ).eased(effort)
-        self.options = Options(sampler, line_error, None if resume is None else Path(resume))
+        self.options = Options(sampler, line_error, least_probability, None if resume is None else Path(resume))
         self._machine = Machine(self.options)
 
     def __getstate__(self) -> dict[str, object]:

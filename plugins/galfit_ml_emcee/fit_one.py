@@ -86,7 +86,7 @@ class Machine:
         for rows in np.array_split(np.arange(len(native.batch)), max(1, -(-len(native.batch) // SCANNED))):
             part = native.take(rows)
             found = scan.run(laid_out(part, scan), *limits, bounded=not part.batch.relative.any())
-            out += [read_scan(found, i, own, limits) for i in range(len(rows))]
+            out += [read_scan(found, i, own, limits, self.options.least_probability) for i in range(len(rows))]
         return out
 
     def fit(self, native: Native, request: Request, tick: Callable[[float], None] | None = None) -> Posterior:
@@ -123,7 +123,7 @@ class Machine:
         scan = self.scan(native, limits)
         data = laid_out(native, scan)
         found = scan.run(data, *limits, bounded=not native.batch.relative[0])
-        solutions = read_scan(found, 0, prior, limits)
+        solutions = read_scan(found, 0, prior, limits, self.options.least_probability)
 
         def others(own: Solutions) -> Others | None:
             p = own.outside()

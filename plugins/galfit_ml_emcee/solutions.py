@@ -30,7 +30,7 @@ DEEP_STEP_KMS = 42.0
 
 MOST = 5
 LEAST_PROBABILITY = 0.01
-"""Peaks that are sampled: at most so many, and only those with at least this probability."""
+"""Peaks that are sampled: at most so many, and by default only those with at least this probability."""
 
 ROUNDING = 50.0
 """The range of a generic instrument's grid is rounded to 1 part in so many, so that spectra share templates."""
@@ -64,12 +64,14 @@ class Solutions:
         redshift, probability: [n_z] p(z) on the scan's grid, the user's prior included; adds up to 1. Empty where the
             redshift is given.
         flags: AMBIGUOUS_REDSHIFT, NO_CLEAR_MINIMUM.
+        least: probability from which a peak is sampled.
     """
 
     peaks: tuple[Peak, ...]
     redshift: Floats
     probability: Floats
     flags: Flag
+    least: float = LEAST_PROBABILITY
 
     @classmethod
     def given(cls, redshift: float) -> Solutions:
@@ -79,8 +81,8 @@ class Solutions:
 
     @property
     def sampled(self) -> tuple[Peak, ...]:
-        """Peaks worth a chain: the best, and those above `LEAST_PROBABILITY`."""
-        return self.peaks[:1] + tuple(p for p in self.peaks[1:] if p.probability >= LEAST_PROBABILITY)
+        """Peaks worth a chain: the best, and those above `least`."""
+        return self.peaks[:1] + tuple(p for p in self.peaks[1:] if p.probability >= self.least)
 
     def diagnostics(self) -> dict[str, float]:
         """The peaks by name, `redshift_1` and `redshift_probability_1` first; NaN for those there are not."""
@@ -118,8 +120,14 @@ def axis_range(limits: tuple[float, float], instrument: Instrument) -> tuple[flo
     return (low, high) if limits[0] >= low - 1e-9 and limits[1] <= high + 1e-9 else (0.0, GALAXY["redshift"].high)
 
 
-def read_scan(found: ScanResult, row: int, prior: RedshiftPrior, limits: tuple[float, float]) -> Solutions:
-    """Peaks of one scan with the user's prior applied.
+def read_scan(
+    found: ScanResult,
+    row: int,
+    prior: RedshiftPrior,
+    limits: tuple[float, float],
+    least: float = LEAST_PROBABILITY,
+) -> Solutions:
+    """Peaks of one scan with the user's prior applied; those with at least this probability are to be sampled.
 
     Raises:
         PriorError: no redshift has any probability.
@@ -133,10 +141,10 @@ def read_scan(found: ScanResult, row: int, prior: RedshiftPrior, limits: tuple[f
         )
     p = np.exp(log_p - log_p[np.isfinite(log_p)].max())
     p /= p.sum()
-    peaks = _with_cells(_peaks(z, log_p, p, limits), z, p, limits)
+    peaks = _with_cells(_peaks(z, log_p, p, limits), z, p, limits, least)
     best = peaks[0].probability
     flags = Flag.AMBIGUOUS_REDSHIFT if best < 0.9 else Flag(0)
-    return Solutions(peaks, z, p, flags | (Flag.NO_CLEAR_MINIMUM if best < 0.5 else Flag(0)))
+    return Solutions(peaks, z, p, flags | (Flag.NO_CLEAR_MINIMUM if best < 0.5 else Flag(0)), least)
 
 
 def _peaks(z: Floats, log_p: Floats, p: Floats, limits: tuple[float, float]) -> list[Peak]:
@@ -174,9 +182,9 @@ def _vertex(ln: Floats, log_p: Floats, top: int) -> float:
     return float(np.clip(offset, -0.5, 0.5) * (ln[top + 1] - ln[top]))
 
 
-def _with_cells(peaks: list[Peak], z: Floats, p: Floats, limits: tuple[float, float]) -> tuple[Peak, ...]:
+def _with_cells(peaks: list[Peak], z: Floats, p: Floats, limits: tuple[float, float], least: float) -> tuple[Peak, ...]:
     """The same peaks with cells that end half-way to their neighbours of any weight, and what each holds."""
-    weighty = [peak.redshift for peak in peaks[:1] + [q for q in peaks[1:] if q.probability >= LEAST_PROBABILITY]]
+    weighty = [peak.redshift for peak in peaks[:1] + [q for q in peaks[1:] if q.probability >= least]]
     out = []
     for peak in peaks:
         half = CELL * (1 + peak.redshift)

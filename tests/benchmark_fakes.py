@@ -26,7 +26,7 @@ def fake_report(
 ) -> ReportData:
     """`n` spectra of every suite answered by every backend; spectra to look at for the first 300 of the first suite."""
     tables = [fake_points(n, backends, suite, seed) for seed, suite in enumerate(suites)]
-    rows = [row for table in tables for row in fake_rows(table)]
+    rows = [row for table in tables for row in (*fake_rows(table), *fake_ratios(table))]
     spectra = {suites[0]: fake_spectra(tables[0], min(n, 300))}
     about = {
         "machine": "AMD EPYC, 2 cores, Linux, Python 3.11",
@@ -99,6 +99,27 @@ def fake_rows(points: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 yield from ({**place, **row} for row in _metrics(part))
         place = {**blank, "reason": ""}
         yield from ({**place, **row} for row in (*_pit(own), *_retention(own), *_speed(str(backend))))
+
+
+def fake_ratios(points: pd.DataFrame, baseline: str = "emcee") -> Iterator[dict[str, Any]]:
+    """CRPS of each backend over the baseline's, and redshift success."""
+    others = [name for name in points["backend"].unique() if name != baseline]
+    if baseline not in set(points["backend"]):
+        return
+    theirs = points[points["backend"] == baseline].reset_index(drop=True)
+    for backend in others:
+        own = points[points["backend"] == backend].reset_index(drop=True)
+        blank = {"suite": own["suite"].iloc[0], "backend": backend, "version": "0.1.0", "machine": "", "reason": ""}
+        for axis, label, ends, part in _bins(own):
+            place = {**blank, "axis": axis, "bin": label, "low": ends[0], "high": ends[1]}
+            for parameter in GALAXY if len(part) > 20 else ():
+                name = f"crps_{parameter.name}"
+                ratio = float(part[name].mean() / theirs.loc[part.index, name].mean())
+                error = ratio * len(part) ** -0.5
+                yield {**place, **_row(parameter.name, f"crps_over_{baseline}", ratio, error, "lower", len(part))}
+            if len(part) > 20:
+                ratio = float(part["right"].mean() / theirs.loc[part.index, "right"].mean())
+                yield {**place, **_row("redshift", f"success_over_{baseline}", ratio, 0.02, "higher", len(part))}
 
 
 def _bins(own: pd.DataFrame) -> Iterator[tuple[str, str, tuple[float, float], pd.DataFrame]]:

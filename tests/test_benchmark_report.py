@@ -18,6 +18,7 @@ from galfit_ml.benchmark.errors import BenchmarkError
 from galfit_ml.benchmark.report import ReportData, Spectra, write_figures, write_report
 from galfit_ml.benchmark.report.charts import panels_of
 from galfit_ml.benchmark.report.colours import looks
+from galfit_ml.benchmark.report.duels import Cell, duels
 from galfit_ml.benchmark.report.findings import findings
 from galfit_ml.benchmark.report.packing import packed_spectra, thinned
 from galfit_ml.benchmark.report.scoreboard import scoreboards
@@ -266,6 +267,66 @@ def test_the_best_are_marked_within_their_errors() -> None:
         rows = with_value(data, "cnn", "success", value, 0.01).rows_of("moons-snr")
         (line,) = [line for line in scoreboards(rows)["redshift"] if line.metric == "success"]
         assert line.best == best
+
+
+def test_what_is_no_gain_in_itself_has_no_best() -> None:
+    rows = fake_report(300).rows_of("moons-snr")
+    lines = [line for own in scoreboards(rows).values() for line in own]
+    judged = {line.metric for line in lines if line.best}
+    assert {"flagged", "sharpness"} <= {line.metric for line in lines}
+    assert judged
+    assert not judged & {"flagged", "sharpness"}
+    assert not [line.metric for line in lines if "_over_" in line.metric]  # they have a table of their own
+
+
+@pytest.mark.parametrize(("cell", "verdict"), [
+    (Cell(0.8, 0.05, 100, lower=True), "won"),
+    (Cell(1.2, 0.05, 100, lower=True), "lost"),
+    (Cell(1.2, 0.05, 100, lower=False), "won"),
+    (Cell(0.8, 0.05, 100, lower=False), "lost"),
+    (Cell(1.09, 0.05, 100, lower=True), ""),
+    (Cell(1.5, float("nan"), 100, lower=True), ""),
+])  # fmt: skip
+def test_a_ratio_says_who_is_better_beyond_its_errors(cell: Cell, verdict: str) -> None:
+    assert cell.verdict == verdict
+
+
+def test_who_is_better_at_which_signal_to_noise() -> None:
+    data = fake_report(2000, ("cnn", "emcee", "bagpipes"))
+    first, second = duels(data.rows_of("moons-snr"))
+    assert [(d.backend, d.baseline, d.axis) for d in (first, second)] == [
+        ("cnn", "emcee", "snr"),
+        ("bagpipes", "emcee", "snr"),
+    ]
+    assert first.bins == ("all", "0.5–1", "1–2", "2–4", "4–8", "8–16")
+    assert first.counts[0] == 2000
+    assert list(first.lines)[:3] == ["redshift: share right", "redshift: CRPS", "stellar mass: CRPS"]
+    rows = data.rows_of("moons-snr")
+    place = (rows["metric"] == "crps_over_emcee") & (rows["parameter"] == "log_sfr") & (rows["axis"] == "snr")
+    row = rows[place & (rows["bin"] == "2-4") & (rows["backend"] == "cnn")].iloc[0]
+    cell = first.lines["star-formation rate: CRPS"][3]
+    assert cell is not None
+    assert (cell.value, cell.error, cell.n, cell.lower) == (row["value"], row["error"], row["n"], True)
+    assert sum(first.tally()) == sum(cell is not None for line in first.lines.values() for cell in line[1:])
+
+
+def test_the_page_and_the_findings_tell_who_is_better(tmp_path: Path) -> None:
+    data = fake_report(2000, ("bagpipes", "emcee"))
+    (duel,) = duels(data.rows_of("moons-snr"))
+    won, lost, even = duel.tally()
+    assert lost > won  # the invented bagpipes is worse
+    text = said(data, "By S/N")
+    assert f"better in {won}, worse in {lost}, alike within the errors in {even} of {won + lost + even}" in text
+    assert "furthest behind" in text
+    page = write_report(data, tmp_path / "report.html").read_text(encoding="utf-8")
+    cells = [line[0] for line in duel.lines.values()]
+    everywhere = sum(cell is not None and cell.verdict == "lost" for cell in cells)
+    assert page.count('<td class="lost">') == lost + everywhere
+    assert page.count('<td class="won">') == won + sum(cell is not None and cell.verdict == "won" for cell in cells)
+
+
+def test_without_a_baseline_there_is_no_duel() -> None:
+    assert duels(fake_report(300, ("cnn",)).rows_of("moons-snr")) == []
 
 
 def test_a_target_is_better_than_more() -> None:

@@ -10,6 +10,7 @@ from galfit_ml.benchmark.report.charts import Panel
 from galfit_ml.benchmark.report.colours import Look
 from galfit_ml.benchmark.report.curves import batch_axes, binned_axes
 from galfit_ml.benchmark.report.data import ReportData
+from galfit_ml.benchmark.report.duels import Cell, Duel, duels
 from galfit_ml.benchmark.report.findings import Finding
 from galfit_ml.benchmark.report.scoreboard import Line, scoreboards, title
 from galfit_ml.benchmark.report.wording import axis_label, error_only, metric, number, ordered, parameter_label
@@ -103,6 +104,38 @@ def _cells(line: Line, names: Sequence[str]) -> str:
         more = f' <span class="pm">{error}</span>' if error else ""
         cells.append(f'<td{best}><span class="pm">{told}</span>{more}</td>')
     return "".join(cells)
+
+
+def duel_cards(data: ReportData, suite: str, looks: Looks) -> str:
+    """Each backend against its baseline, bin by bin."""
+    return "".join(_duel(duel, looks) for duel in duels(data.rows_of(suite)))
+
+
+def _duel(duel: Duel, looks: Looks) -> str:
+    pair = f"{backend(duel.backend, looks)} over {backend(duel.baseline, looks)}"
+    head = "".join(
+        f'<th>{escape(label)}<span class="pm">n\u00a0=\u00a0{n:,}</span></th>'
+        for label, n in zip(duel.bins, duel.counts, strict=True)
+    )
+    body = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(map(_duel_cell, line))}</tr>" for name, line in duel.lines.items()
+    )
+    first, second = escape(duel.backend), escape(duel.baseline)
+    told = (
+        f"Ratios on the spectra that both answered, against {escape(axis_label(duel.axis))}. A CRPS below 1 and a "
+        f"share right above 1 are better. Blue: {first} is better, orange: {second} is, by two standard errors or "
+        "more; of forty cells two are marked by chance."
+    )
+    table = f'<table class="scores duel"><tr><th></th>{head}</tr>{body}</table>'
+    return f'<div class="card"><h3>{pair}</h3><p class="soft">{told}</p><div class="scroll">{table}</div></div>'
+
+
+def _duel_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "<td>–</td>"
+    kind = f' class="{cell.verdict}"' if cell.verdict else ""
+    error = f' <span class="pm">± {cell.error:.2f}</span>' if cell.error > 0 else ""
+    return f'<td{kind}><span class="pm">{cell.value:.2f}</span>{error}</td>'
 
 
 def options(pairs: Mapping[str, str]) -> str:

@@ -83,11 +83,11 @@ def curves(rows: pd.DataFrame, metric: str, parameter: str, axis: str) -> list[C
 def _curve(backend: str, part: pd.DataFrame) -> Curve:
     ordered = part.sort_values(["low", "high"], kind="stable")
     low, high, value, error = (ordered[c].to_numpy(dtype=np.float64) for c in ("low", "high", "value", "error"))
-    labels = tuple(_label(str(text), *ends) for text, *ends in zip(ordered["bin"], low, high, strict=True))
+    labels = tuple(label_of(str(text), *ends) for text, *ends in zip(ordered["bin"], low, high, strict=True))
     return Curve(backend, labels, low, high, value, error)
 
 
-def _label(text: str, low: float, high: float) -> str:
+def label_of(text: str, low: float, high: float) -> str:
     """Of a bin: its ends, for its own label may repeat what the axis says; its label where it has none."""
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return text

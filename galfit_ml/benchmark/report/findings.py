@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galfit_ml.benchmark.report.curves import Value, batch_axes, overall, values_of
+from galfit_ml.benchmark.report.duels import Duel, duels
 from galfit_ml.benchmark.report.wording import number, ordered, parameter_word, with_error
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
     """The sentences of one suite's rows, caveats last."""
     makers = (_redshifts, _precision, _properties, _calibration, _speed)
     found = [finding for make in makers if (finding := make(rows)) is not None]
-    return [*found, *_failures(rows), *_unequal(rows)]
+    return [*found, *map(_duel, duels(rows)), *_failures(rows), *_unequal(rows)]
 
 
 def named(backend: str) -> str:
@@ -165,6 +166,27 @@ def _speed(rows: pd.DataFrame) -> Finding | None:
     if len(values) > 1 and values[1].value > 0:
         text += f": {named(values[0].backend)} is {number(values[0].value / values[1].value)} times as fast as the next"
     return Finding("Speed", text + ".")
+
+
+def _duel(duel: Duel) -> Finding:
+    """Where a backend is better than its baseline, and where worse."""
+    won, lost, even = duel.tally()
+    counted = f"{named(duel.backend)} against {named(duel.baseline)}, on the same spectra: better in {won}"
+    counted += f", worse in {lost}, alike within the errors in {even} of {won + lost + even} comparisons"
+    worst = [f"{told} times (bin {label})" for label, told in _extremes(duel)]
+    text = counted + (f"; furthest behind: {'; '.join(worst)}." if worst else ".")
+    return Finding("By S/N" if duel.axis == "snr" else "Bin by bin", text)
+
+
+def _extremes(duel: Duel, most: int = 3) -> list[tuple[str, str]]:
+    """The bins and lines in which the baseline is better by most standard errors."""
+    lost = [
+        (abs(cell.value - 1) / cell.error, label, f"{name} {with_error(cell.value, cell.error)}")
+        for name, line in duel.lines.items()
+        for label, cell in zip(duel.bins[1:], line[1:], strict=True)
+        if cell is not None and cell.verdict == "lost"
+    ]
+    return [(label, text) for _, label, text in sorted(lost, reverse=True)[:most]]
 
 
 def _failures(rows: pd.DataFrame) -> list[Finding]:

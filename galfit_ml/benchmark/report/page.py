@@ -151,7 +151,8 @@ def _section(data: ReportData, number: int, suite: str, styles: Mapping[str, Loo
     explorer = _explorer(data, number, suite) if len(points) and parameters_of(points) else ""
     counts = f"{len(rows):,} rows" + (f", {len(points):,} answers" if len(points) else "")
     return f"""<section class="suite" id="s{number}"><h2>{escape(suite)}</h2><p class="soft">{counts}</p>
-{blocks.boards(data, suite, styles)}{panels}{explorer}{blocks.rows_block(len(rows))}
+{blocks.boards(data, suite, styles)}{blocks.duel_cards(data, suite, styles)}
+{panels}{explorer}{blocks.rows_block(len(rows))}
 {_held(f"s{number}-rows", packed_rows(rows))}</section>"""
 
 

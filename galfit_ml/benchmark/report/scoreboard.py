@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galfit_ml.benchmark.comparison import UNJUDGED
 from galfit_ml.benchmark.report.curves import Value, values_of
+from galfit_ml.benchmark.report.duels import is_duel
 from galfit_ml.benchmark.report.wording import METRICS, metric, ordered
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HIDDEN = ("failed", "pit", "retention")
+"""Metrics that have a panel of their own; so have ratios to a baseline."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,11 @@ class Line:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The backend with the best value and those within one standard error of it; () where only one has a value."""
-        if len(self.found) < 2:
+        """The backend with the best value and those within one standard error of it.
+
+        None where only one has a value, and of what is no gain in itself.
+        """
+        if len(self.found) < 2 or self.metric in UNJUDGED:
             return ()
         top = max(self.found.values(), key=lambda v: v.score)
         near = (v for v in self.found.values() if top.score - v.score <= np.nan_to_num(np.hypot(top.error, v.error)))
@@ -45,6 +51,7 @@ class Line:
 def scoreboards(rows: pd.DataFrame) -> dict[str, list[Line]]:
     """Parameter -> its metrics over all spectra, in the order of `METRICS`; "" holds those of no parameter."""
     own = rows[(rows["axis"] == "all") & ~rows["metric"].isin(HIDDEN)]
+    own = own[np.array([not is_duel(str(name)) for name in own["metric"]], dtype=bool)]
     found: dict[str, list[Line]] = {}
     for parameter in _sorted_parameters(own):
         part = own[own["parameter"].replace("all", "") == parameter]

@@ -31,7 +31,8 @@ class Panels {
       const shown = !report.hidden.has(backend);
       const points = drawn.curves.get(backend) ?? [];
       if (shown) all.push(...points);
-      this.bokeh.get_model_by_name(`${key}:${backend}`).data = columnsOf(points, backend);
+      const seen = panel.dataset.log ? points.map(aboveZero) : points;
+      this.bokeh.get_model_by_name(`${key}:${backend}`).data = columnsOf(seen, backend);
       for (const part of [...plot.renderers, ...plot.center]) {
         if (part.tags.includes(backend)) part.visible = shown;
       }
@@ -150,6 +151,11 @@ class Panels {
     if (log) logRange(plot, finite.filter((v) => v > 0));
     else Object.assign(plot.y_range, linearRange(kind, metric, finite));
   }
+}
+
+// On a logarithmic axis an error that reaches zero is drawn to far below the panel's edge.
+function aboveZero(point) {
+  return point.low > 0 ? point : { ...point, low: 1e-6 * point.y };
 }
 
 function columnsOf(points, backend) {

@@ -151,3 +151,37 @@ class SpectrumBatch:
         flags = np.where(arm.bad.all(axis=1), int(Flag.FAILED), 0).astype(np.int64)
         reasons = tuple("every pixel is masked or has no usable uncertainty" if f else "" for f in flags)
         return cls(instrument, (arm,), names, flags, reasons, tuple({} for _ in range(n)))
+
+
+def joined_batches(batches: Sequence[SpectrumBatch]) -> SpectrumBatch:
+    """Batches of one instrument, one after the other.
+
+    Raises:
+        ValueError: there is none, or their wavelength grids differ.
+    """
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    return SpectrumBatch(
+        first.instrument,
+        tuple(_joined_arms(arms) for arms in zip(*(batch.arms for batch in batches), strict=True)),
+        tuple(name for batch in batches for name in batch.ids),
+        np.concatenate([batch.flags for batch in batches]),
+        tuple(text for batch in batches for text in batch.reasons),
+        tuple(known for batch in batches for known in batch.meta),
+    )
+
+
+def _joined_arms(arms: Sequence[ArmSpectra]) -> ArmSpectra:
+    if any(not np.array_equal(arm.grid.edges, arms[0].grid.edges) for arm in arms):
+        raise ValueError(f"Spectra on different wavelengths cannot stand in one batch (arm '{arms[0].name}').")
+    flux, ivar, bad = (np.concatenate([getattr(arm, name) for arm in arms]) for name in ("flux", "ivar", "bad"))
+    return replace(arms[0], flux=flux, ivar=ivar, bad=bad, lsf_sigma=_joined_rows([arm.lsf_sigma for arm in arms]))
+
+
+def _joined_rows(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Rows one after the other; a row that all share is held once."""
+    shared = all(part.strides[0] == 0 and np.array_equal(part[0], parts[0][0]) for part in parts)
+    if shared:
+        return np.broadcast_to(parts[0][0], (sum(map(len, parts)), parts[0].shape[1]))
+    return np.concatenate(parts)

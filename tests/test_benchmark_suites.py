@@ -17,7 +17,7 @@ from galfit_ml.benchmark import BenchmarkError, Suite, get_suite, suites
 from galfit_ml.benchmark.changes import CHANGES
 from galfit_ml.benchmark.rebin import rebinned
 from galfit_ml.benchmark.results import published
-from galfit_ml.benchmark.spectra import Shard, make_shard, measured_snr, shard_names, shards
+from galfit_ml.benchmark.spectra import Shard, made_shard, make_shard, measured_snr, shard_names, shards
 from galfit_ml.benchmark.suite import Part
 from galfit_ml.errors import FileFormatError, UnknownNameError
 from galfit_ml.registry import registry
@@ -231,3 +231,16 @@ def test_displaced_arms_of_two_chunks_are_not_put_under_one_grid() -> None:
     assert first.grid.edges[0] != second.grid.edges[0]  # up in one, down in the other
     with pytest.raises(BenchmarkError, match="divides 256"):
         make_shard(suite, 300, "00-0000", 300)
+
+
+def test_the_survey_behind_a_shard_has_its_rows() -> None:
+    """Across two chunks of 256, and before the change."""
+    changed = replace(SMALL, shard=64, parts=(replace(SMALL.parts[0], change="ivar twice too large"),))
+    suite = replace(SMALL, shard=300, parts=SMALL.parts[:1])
+    for name, size in shard_names(suite, 300):
+        shard, made = make_shard(suite, 300, name, size), made_shard(suite, 300, name, size)
+        np.testing.assert_array_equal(made.truth["redshift"], shard.truth["redshift"])
+        for one, other in zip(made.batch.arms, shard.batch.arms, strict=True):
+            np.testing.assert_array_equal(one.flux, other.flux)
+    shard, made = make_shard(changed, 10, "00-0000", 10), made_shard(changed, 10, "00-0000", 10)
+    np.testing.assert_array_equal(2 * made.batch.arms[0].ivar, shard.batch.arms[0].ivar)

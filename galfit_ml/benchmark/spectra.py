@@ -17,8 +17,9 @@ from galfit_ml.benchmark.suite import Part, Suite
 from galfit_ml.errors import unknown_name
 from galfit_ml.parameters import GALAXY
 from galfit_ml.simulate.surveys import ChunkMaker, MockSurvey, SurveySettings, make_settings
+from galfit_ml.simulate.surveys.mock import joined
 from galfit_ml.simulate.surveys.sample import band_name
-from galfit_ml.spectra import SpectrumBatch
+from galfit_ml.spectra import SpectrumBatch, joined_batches
 
 TRUTH = ("log_ssfr", "exposure_s", "class", "bulge_to_total_light")
 """Truth columns that are kept besides the parameters and the magnitude, where a population has them."""
@@ -62,7 +63,25 @@ def make_shard(suite: Suite, n: int, name: str, size: int) -> Shard:
     pieces = [_cut(survey, int(c), wanted, index * suite.shard + suite.shard) for c in np.unique(wanted // per_chunk)]
     batches, truths = zip(*pieces, strict=True)
     truth = {key: np.concatenate([t[key] for t in truths]) for key in truths[0]}
-    return Shard(name, _joined(batches), truth, (index * len(suite.parts) + number) * suite.shard)
+    try:
+        together = joined_batches(batches)
+    except ValueError as error:
+        raise BenchmarkError(
+            f"A shard holds spectra of two chunks that were displaced differently: choose a `shard` that divides 256. "
+            f"({error})"
+        ) from error
+    return Shard(name, together, truth, (index * len(suite.parts) + number) * suite.shard)
+
+
+def made_shard(suite: Suite, n: int, name: str, size: int) -> MockSurvey:
+    """The mock survey of a shard of `make_shard`, row by row, before anything was done to its spectra."""
+    number, index = (int(text) for text in name.split("-"))
+    survey = _Survey(suite.parts[number], suite.seed + _first_alike(suite, number), -(-n // len(suite.parts)))
+    wanted = np.arange(index * suite.shard, index * suite.shard + size)
+    per_chunk = survey.settings(1).rows_per_chunk
+    chunks = [(int(c), wanted[wanted // per_chunk == c] - c * per_chunk) for c in np.unique(wanted // per_chunk)]
+    pieces = [_chunk(survey.plain, chunk).take(rows) for chunk, rows in chunks]
+    return joined(pieces)
 
 
 def _first_alike(suite: Suite, number: int) -> int:
@@ -153,25 +172,3 @@ def measured_snr(batch: SpectrumBatch) -> NDArray[np.float64]:
     some = np.isfinite(snr).any(axis=1)
     out[some] = np.nanmedian(snr[some], axis=1)
     return out
-
-
-def _joined(batches: tuple[SpectrumBatch, ...]) -> SpectrumBatch:
-    if len(batches) == 1:
-        return batches[0]
-    arms = []
-    for same in zip(*(batch.arms for batch in batches), strict=True):
-        if any(not np.array_equal(arm.grid.edges, same[0].grid.edges) for arm in same):
-            raise BenchmarkError(
-                "A shard holds spectra of two chunks whose wavelengths were displaced differently: choose a `shard` "
-                "that divides 256."
-            )
-        arrays = {k: np.concatenate([getattr(a, k) for a in same]) for k in ("flux", "ivar", "bad", "lsf_sigma")}
-        arms.append(replace(same[0], **arrays))
-    return SpectrumBatch(
-        batches[0].instrument,
-        tuple(arms),
-        tuple(name for b in batches for name in b.ids),
-        np.concatenate([b.flags for b in batches]),
-        tuple(text for b in batches for text in b.reasons),
-        tuple(known for b in batches for known in b.meta),
-    )

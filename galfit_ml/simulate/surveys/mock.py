@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from galfit_ml.spectra import ArmSpectra, SpectrumBatch
+from galfit_ml.spectra import SpectrumBatch, joined_batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,33 +51,9 @@ def joined(surveys: Sequence[MockSurvey]) -> MockSurvey:
     if len(surveys) == 1:
         return surveys[0]
     return MockSurvey(
-        _joined_batches([s.batch for s in surveys]),
+        joined_batches([s.batch for s in surveys]),
         {name: np.concatenate([s.truth[name] for s in surveys]) for name in surveys[0].truth},
         np.concatenate([s.clean for s in surveys]),
         np.concatenate([s.white_ivar for s in surveys]),
         np.concatenate([s.mask for s in surveys]),
-    )
-
-
-def _joined_batches(batches: Sequence[SpectrumBatch]) -> SpectrumBatch:
-    arms = tuple(_joined_arms([batch.arms[i] for batch in batches]) for i in range(len(batches[0].arms)))
-    return replace(
-        batches[0],
-        arms=arms,
-        ids=tuple(name for batch in batches for name in batch.ids),
-        flags=np.concatenate([batch.flags for batch in batches]),
-        reasons=tuple(text for batch in batches for text in batch.reasons),
-        meta=tuple(known for batch in batches for known in batch.meta),
-    )
-
-
-def _joined_arms(arms: Sequence[ArmSpectra]) -> ArmSpectra:
-    """Arms of one instrument: its line spread is the same in every row, and is held once."""
-    flux = np.concatenate([arm.flux for arm in arms])
-    return replace(
-        arms[0],
-        flux=flux,
-        ivar=np.concatenate([arm.ivar for arm in arms]),
-        bad=np.concatenate([arm.bad for arm in arms]),
-        lsf_sigma=np.broadcast_to(arms[0].lsf_sigma[0], flux.shape),
     )

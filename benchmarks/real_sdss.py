@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.network.tables import nmad
 from benchmarks.real.scores import colour_gradient
+from galfit_ml.benchmark.metrics import nmad
 from galfit_ml.benchmark.real_folder import batch_of, synthetic_r
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.spectra import SpectrumBatch

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from galfit_ml.api import Estimator
 from galfit_ml.backend import Request
 from galfit_ml.benchmark.changes import CHANGES
+from galfit_ml.benchmark.metrics import crps
 from galfit_ml.calibration import levels_of
 from galfit_ml.parameters import GALAXY
 from galfit_ml.posterior import Posterior
@@ -135,7 +136,7 @@ class Answers:
             f"level_{name}": level,
             f"median_{name}": middle,
             f"sigma_{name}": 0.5 * (high - low),
-            f"crps_{name}": crps(draws, truth),
+            f"crps_{name}": crps(draws, truth, fair=draws.shape[1] > 1),
         }
 
     def _tarp(self) -> Floats:
@@ -161,18 +162,6 @@ def _scale(name: str, values: Any) -> Floats:
     if name == "redshift":
         return np.log1p(value)
     return np.log(value) if name in {"gas_metallicity", "velocity_dispersion"} else value
-
-
-def crps(draws: Floats, truth: Floats) -> Floats:
-    """[n] continuous ranked probability score of draws [n, n_draws], in their unit; smaller is better.
-
-    The unbiased form for an ensemble (Gneiting & Raftery 2007, JASA 102, 359, eq. 21; Zamo & Naveau 2018).
-    """
-    n = draws.shape[1]
-    ordered = np.sort(draws, axis=1)
-    weight = 2 * np.arange(1, n + 1) - n - 1
-    spread = (ordered * weight).sum(axis=1) / (n * (n - 1)) if n > 1 else 0.0
-    return np.asarray(np.abs(draws - truth[:, None]).mean(axis=1) - spread)
 
 
 def rows_where(table: Mapping[str, NDArray[Any]], inside: NDArray[np.bool_]) -> Table:

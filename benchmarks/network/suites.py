@@ -18,6 +18,7 @@ from benchmarks.limits.tables import STAR_FORMING
 from benchmarks.network import tables
 from benchmarks.network.measure import Plan, Report, Table, measure, rows_where
 from galfit_ml.benchmark.changes import CHANGES
+from galfit_ml.benchmark.metrics import half_width
 from galfit_ml.flags import Flag
 from galfit_ml_cnn.weights import shipped
 
@@ -273,7 +274,7 @@ def _robust_row(name: str, table: Table) -> str:
     cells = []
     for column, rows in (("log_stellar_mass", hits), ("log_sfr", forming), ("log_metallicity", hits)):
         dx = (table[f"median_{column}"] - table[f"true_{column}"])[rows]
-        cells += [f"{np.median(dx):+.3f}", f"{tables.half_width(dx):.3f}"]
+        cells += [f"{np.median(dx):+.3f}", f"{half_width(dx):.3f}"]
     for column in ("redshift", "log_stellar_mass", "log_sfr", "log_metallicity"):
         level = table[f"level_{column}"]
         cells.append(f"{tables.covered(level[np.isfinite(level)], 0.68).mean():.3f}")

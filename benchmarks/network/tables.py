@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from benchmarks.limits.tables import QUIESCENT, STAR_FORMING, share_and_error
+from galfit_ml.benchmark.metrics import half_width, ks_distance, nmad
 from galfit_ml.parameters import GALAXY
 
 Table = Mapping[str, NDArray[Any]]
@@ -35,16 +36,6 @@ def right(table: Table, tolerance: float = 0.0033) -> Mask:
 def share(hits: Mask) -> str:
     """Share and its error, that of Jeffreys' posterior."""
     return "{:.3f} ± {:.3f}".format(*share_and_error(hits)) if len(hits) else "-"
-
-
-def nmad(x: NDArray[np.float64]) -> float:
-    """1.4826 times the median absolute deviation from the median."""
-    return float(1.4826 * np.median(np.abs(x - np.median(x)))) if len(x) else np.nan
-
-
-def half_width(x: NDArray[np.float64]) -> float:
-    """Half of the 16-84 % range."""
-    return float(0.5 * np.diff(np.quantile(x, [0.16, 0.84]))[0]) if len(x) else np.nan
 
 
 def header(*names: str) -> list[str]:
@@ -133,13 +124,6 @@ def worst_bin(table: Table, level: NDArray[np.float64], inside: Mask) -> tuple[f
         if len(own) >= 300:
             found += [(100 * (covered(own, p).mean() - p), 100 * np.sqrt(p * (1 - p) / len(own))) for p in LEVELS]
     return max(found, key=lambda one: abs(one[0]) - 2 * one[1])
-
-
-def ks_distance(level: NDArray[np.float64]) -> float:
-    """Largest difference of the levels' distribution from the uniform one."""
-    ordered = np.sort(level[np.isfinite(level)])
-    steps = np.arange(len(ordered) + 1) / len(ordered)
-    return float(max(np.abs(ordered - steps[:-1]).max(), np.abs(ordered - steps[1:]).max()))
 
 
 def pit_table(table: Table, plain: Table | None) -> list[str]:

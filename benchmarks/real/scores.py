@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from benchmarks.network.tables import nmad
+from galfit_ml.benchmark.metrics import nmad
 from galfit_ml.benchmark.real_folder import narrow_galaxies
 from galfit_ml.flags import Flag
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from benchmarks.network.tables import header, nmad, row
+from benchmarks.network.tables import header, row
 from benchmarks.real.scores import (
     QUANTITIES,
     ZERO_POINT,
@@ -21,6 +21,7 @@ from benchmarks.real.scores import (
     wilson,
     with_halpha,
 )
+from galfit_ml.benchmark.metrics import nmad
 from galfit_ml.grid import SPEED_OF_LIGHT_KMS
 from galfit_ml.summary import flag_names
 

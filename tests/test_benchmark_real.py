@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,15 @@ def folder(tmp_path: Path) -> Path:
 
 def test_galaxies_with_a_sure_redshift_are_asked_by_instrument(folder: Path) -> None:
     shards = list(real_shards(SUITE, folder, 100))
-    assert [(s.batch.instrument.name, s.batch.ids) for s in shards] == [("boss", ("e",)), ("sdss", ("a", "f"))]
-    assert [s.first for s in shards] == [0, 1]
-    sdss = shards[1].truth
-    np.testing.assert_allclose(sdss["redshift"], [0.10, 0.05])
-    np.testing.assert_allclose(sdss["log_stellar_mass"], [9.5, 14.5])
-    np.testing.assert_allclose(sdss["snr"], [2.0, 12.0])
+    assert [(s.batch.instrument.name, tuple(sorted(s.batch.ids))) for s in shards] == [
+        ("boss", ("e",)),
+        ("sdss", ("a", "f")),
+    ]
+    assert [s.first for s in shards] == [0, SUITE.shard]
+    sdss, order = shards[1].truth, [shards[1].batch.ids.index(name) for name in ("a", "f")]
+    np.testing.assert_allclose(sdss["redshift"][order], [0.10, 0.05])
+    np.testing.assert_allclose(sdss["log_stellar_mass"][order], [9.5, 14.5])
+    np.testing.assert_allclose(sdss["snr"][order], [2.0, 12.0])
     assert np.isnan(sdss["log_sfr"]).all()
     assert set(sdss["part"]) == {"some (sdss)"}
     assert set(GALAXY.names) <= set(sdss)
@@ -55,6 +59,20 @@ def test_a_smaller_number_is_a_part_of_the_same(folder: Path) -> None:
     two = [name for s in real_shards(SUITE, folder, 2) for name in s.batch.ids]
     assert len(one) == 1
     assert set(one) <= set(two) <= everything
+
+
+def test_what_was_asked_stays_where_it_was_when_more_are_asked(folder: Path) -> None:
+    """Shard by shard, at their beginning and with the same numbers."""
+    small = replace(SUITE, shard=1)
+    for suite in (SUITE, small):
+        everything = {s.name: s for s in real_shards(suite, folder, 3)}
+        for n in (1, 2):
+            for shard in real_shards(suite, folder, n):
+                whole = everything[shard.name]
+                assert whole.batch.ids[: len(shard)] == shard.batch.ids
+                assert whole.first == shard.first
+    numbers = [s.first for s in real_shards(small, folder, 3)]
+    assert len(set(numbers)) == len(numbers) == 3
 
 
 def test_what_the_folder_lacks_is_named(tmp_path: Path, folder: Path) -> None:

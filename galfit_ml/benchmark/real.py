@@ -21,33 +21,44 @@ SEED = 5
 
 
 def real_shards(suite: Suite, folder: Path, n: int) -> Iterator[Shard]:
-    """Galaxies of all sets of a folder, n at most, chosen at random (always the same ones), set by set.
+    """Galaxies of all sets of a folder, n at most, in a random order that is always the same.
+
+    Each set and instrument has shards of its own, which grow at their end when n grows.
 
     Raises:
         FileFormatError: arrays or columns are missing, which the message names.
     """
     sets = [read_real(folder, name) for name in sets_of(folder)]
-    wanted, first = _chosen(sets, n), 0
-    for number, (own, rows) in enumerate(zip(sets, wanted, strict=True)):
-        index = 0
-        for instrument, (places, batch) in sorted(own.batches.items()):
-            mine = np.flatnonzero(np.isin(places, rows))
-            for start in range(0, len(mine), suite.shard):
-                part = mine[start : start + suite.shard]
-                name = f"{number:02d}-{index:04d}"
-                chosen = batch.take(part)
-                truth = _truth(own, places[part], f"{own.name} ({instrument})")
-                yield Shard(name, chosen, truth | {"snr": measured_snr(chosen)}, first)
-                index, first = index + 1, first + len(part)
+    groups = [
+        (own, instrument, _ranked(own.batches[instrument][0], ranks))
+        for own, ranks in zip(sets, _ranks(sets), strict=True)
+        for instrument in sorted(own.batches)
+    ]
+    for number, (own, instrument, (order, rank)) in enumerate(groups):
+        rows, batch = own.batches[instrument]
+        wanted = order[rank < n]
+        for index, start in enumerate(range(0, len(wanted), suite.shard)):
+            part = wanted[start : start + suite.shard]
+            chosen = batch.take(part)
+            truth = _truth(own, rows[part], f"{own.name} ({instrument})")
+            first = (index * len(groups) + number) * suite.shard
+            yield Shard(f"{number:02d}-{index:04d}", chosen, truth | {"snr": measured_snr(chosen)}, first)
 
 
-def _chosen(sets: list[RealSet], n: int) -> list[NDArray[np.intp]]:
-    """Rows of each set: galaxies without broad lines whose redshift the survey is sure of."""
-    by_set: list[list[int]] = [[] for _ in sets]
+def _ranks(sets: list[RealSet]) -> list[dict[int, int]]:
+    """Row -> place among all galaxies that may be asked about: without broad lines, with a sure redshift."""
     flat = [(k, row) for k, own in enumerate(sets) for row in _usable(own)]
-    for place in np.sort(np.random.default_rng(SEED).permutation(len(flat))[:n]):
-        by_set[flat[place][0]].append(flat[place][1])
-    return [np.asarray(rows, dtype=np.intp) for rows in by_set]
+    found: list[dict[int, int]] = [{} for _ in sets]
+    for rank, place in enumerate(np.random.default_rng(SEED).permutation(len(flat))):
+        found[flat[place][0]][flat[place][1]] = rank
+    return found
+
+
+def _ranked(rows: NDArray[np.intp], ranks: dict[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places among `rows` of those that have a rank, by rank, and the ranks."""
+    known = sorted((ranks[int(row)], place) for place, row in enumerate(rows) if int(row) in ranks)
+    rank, order = np.array(known, dtype=np.intp).reshape(-1, 2).T
+    return order, rank
 
 
 def _usable(own: RealSet) -> list[int]:

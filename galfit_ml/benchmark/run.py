@@ -115,7 +115,7 @@ class Run:
         options = {k: str(v) for k, v in self.options.get(backend, {}).items() if k not in NOT_OPTIONS}
         return {
             "suite": self.suite.name,
-            "spectra": self.suite.digest(self.n) if self.suite.kind != "real" else f"{self.data}, {self.n}",
+            "spectra": self.suite.digest(self.n) if self.suite.kind != "real" else f"{self.data}",
             "backend": backend,
             "galfit_ml": __version__,
             "options": options,

@@ -178,7 +178,7 @@ class Suite:
 
     @property
     def same_for_any_n(self) -> bool:
-        """Whether spectra do not depend on how many are wanted: neither real ones, nor those of a grid."""
+        """Whether a suite's spectra are known by its digest alone: neither real ones, nor those of a grid."""
         return self.kind != "real" and self.digest(1) == self.digest(2)
 
     def digest(self, n: int) -> str:

@@ -23,8 +23,8 @@ SAME = ("part", "id", "true_redshift")
 def versus(suite: Suite, points: pd.DataFrame, baseline: str = BASELINE) -> Iterator[Row]:
     """Mean CRPS of each parameter and redshift success over the baseline's, in every bin, on spectra both answered.
 
-    Spectra are the same where part, name and true redshift are: numbers alone are not, for real spectra and cells of a
-    grid, which depend on how many were asked for.
+    Spectra are the same where part, name and true redshift are: numbers alone are not, for cells of a grid, which
+    depend on how many were asked for.
 
     Args:
         suite: whose bins they are.

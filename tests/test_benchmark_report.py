@@ -206,7 +206,7 @@ def test_whatever_is_missing_the_page_is_whole(case: str, tmp_path: Path) -> Non
 def test_whatever_is_missing_the_figures_are_drawn(case: str, tmp_path: Path) -> None:
     written = write_figures(CASES[case](fake_report(60)), tmp_path, ("png",))
     kinds = {path.stem.partition("_")[2] for path in written}
-    every = {"accuracy", "properties", "calibration", "use", "estimates"}
+    every = {"accuracy", "properties", "ratios", "calibration", "use", "estimates"}
     assert kinds == {"speed alone": {"use"}, "no errors": every}.get(case, set())
 
 
@@ -378,3 +378,10 @@ def test_figures_of_every_suite_are_written(tmp_path: Path) -> None:
 def test_an_unknown_format_is_refused(data: ReportData, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="docx"):
         write_figures(data, tmp_path, ("docx",))
+
+
+def test_ratios_have_a_figure_where_there_is_a_baseline(tmp_path: Path) -> None:
+    written = write_figures(fake_report(600, ("cnn", "emcee")), tmp_path / "two", ("png",))
+    assert "moons-snr_ratios.png" in {path.name for path in written}
+    written = write_figures(fake_report(600, ("cnn", "bagpipes")), tmp_path / "none", ("png",))
+    assert "moons-snr_ratios.png" not in {path.name for path in written}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Looks = Mapping[str, Look]
 LEVELS = (50, 68, 90, 95)
+RATIO_TICKS = (0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 
 
 def _style(look: Look) -> dict[str, Any]:
@@ -61,6 +62,20 @@ def binned_panel(axes: Axes, own: Sequence[Curve], looks: Looks, axis: str, what
     elif what[0] in {"success", "outliers"}:
         axes.set_ylim(bottom=0)
     _dress(axes, axis_label(axis), f"{described.title}, {parameter_word(what[1])}")
+
+
+def ratio_panel(axes: Axes, own: Sequence[Curve], looks: Looks, axis: str, title: str) -> None:
+    """A score over the baseline's against the bins of an axis, on a logarithmic scale; below the line it is better."""
+    binned_panel(axes, own, looks, axis, ("", ""))
+    axes.axhline(1, color=DATA, linewidth=0.8)
+    ends = np.array([edge for c in own for edge in (*(c.value - _error(c)), *(c.value + _error(c)))])
+    low, high = (float(np.nanmin(ends[ends > 0])), float(np.nanmax(ends))) if (ends > 0).any() else (1.0, 1.0)
+    axes.set_yscale("log")
+    axes.set_ylim(min(0.9 * low, 0.8), max(1.1 * high, 1.25))
+    ticks = [tick for tick in RATIO_TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([], minor=True)
+    _dress(axes, axis_label(axis), "", title)
 
 
 def coverage_panel(axes: Axes, rows: pd.DataFrame, looks: Looks, parameter: str) -> None:

@@ -15,12 +15,14 @@ from galfit_ml.benchmark.report.axes_panels import (
     coverage_panel,
     estimate_panel,
     pit_panel,
+    ratio_panel,
     retention_panel,
     speed_panel,
 )
 from galfit_ml.benchmark.report.colours import Look, looks
 from galfit_ml.benchmark.report.curves import batch_axes, binned_axes, curves
 from galfit_ml.benchmark.report.data import ReportData
+from galfit_ml.benchmark.report.duels import OVER, is_duel
 from galfit_ml.benchmark.report.packing import parameters_of
 from galfit_ml.benchmark.report.wording import ordered, parameter_word
 from galfit_ml.plots.canvas import new_figure, own_style, plain_text
@@ -68,11 +70,12 @@ def _undated(ending: str) -> dict[str, None] | None:
 
 
 def suite_figures(data: ReportData, suite: str) -> dict[str, Figure]:
-    """The figures of a suite by what they show: accuracy, properties, calibration, use, estimates."""
+    """The figures of a suite by what they show: accuracy, properties, ratios, calibration, use, estimates."""
     rows, points, styles = data.rows_of(suite), data.points_of(suite), looks(data.backends)
     drawn = {
         "accuracy": (_accuracy(rows, styles), 2),
         "properties": (_properties(rows, styles), 2),
+        "ratios": (_ratios(rows, styles), 3),
         "calibration": (_calibration(rows, styles), 2),
         "use": (_use(rows, styles), 2),
         "estimates": (_estimates(points, styles), max(len(_answering(points, styles)), 1)),
@@ -128,6 +131,19 @@ def _properties(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
     for name in ordered([str(p) for p in rows["parameter"].unique() if p not in {"redshift", "all", ""}]):
         if own := curves(rows, "crps", name, axis):
             found.append(partial(binned_panel, own=own, looks=styles, axis=axis, what=("crps", name)))
+    return found
+
+
+def _ratios(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
+    """CRPS over the baseline's, parameter by parameter."""
+    axis = _main_axis(rows)
+    found: list[Draw] = []
+    for metric in dict.fromkeys(m for m in map(str, rows["metric"]) if is_duel(m) and m.startswith("crps")):
+        baseline = metric.partition(OVER)[2]
+        for name in ordered([str(p) for p in rows.loc[rows["metric"] == metric, "parameter"].unique()]):
+            if own := curves(rows, metric, name, axis):
+                title = f"{parameter_word(name)}: CRPS / {baseline}'s"
+                found.append(partial(ratio_panel, own=own, looks=styles, axis=axis, title=title))
     return found
 
 

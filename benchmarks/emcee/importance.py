@@ -32,8 +32,7 @@ def log_weight(machine: Machine, native: Native, peak: Peak, seed: int) -> tuple
     rng = np.random.default_rng(seed)
     chain = machine.chain(native, peak, 0, RedshiftPrior(), rng)
     log_z, effective = _importance(chain, rng)
-    width = np.log(np.log1p(peak.cell[1]) - np.log1p(peak.cell[0]))
-    return float(log_z + width - prior_constant(chain.target)), effective
+    return float(log_z + peak.log_width - prior_constant(chain.target)), effective
 
 
 def _importance(chain: Chain, rng: np.random.Generator) -> tuple[float, float]:

@@ -219,8 +219,7 @@ def _weights(chains: tuple[Chain, ...], solutions: Solutions, rng: np.random.Gen
     error = max(e.error for e in found)
     if not all(e.believed for e in found):
         return together * scanned / scanned.sum(), error
-    widths = [np.log(np.log1p(p.cell[1]) - np.log1p(p.cell[0])) for p in solutions.sampled]
-    log_z = np.array([e.log_z for e in found]) + widths
+    log_z = np.array([e.log_z + peak.log_width for e, peak in zip(found, solutions.sampled, strict=True)])
     return together * np.exp(log_z - logsumexp(log_z)), error
 
 

@@ -54,6 +54,12 @@ class Peak:
     cell: tuple[float, float]
     share: float
 
+    @property
+    def log_width(self) -> float:
+        """ln of the cell's width in ln(1 + z): what an evidence under the prior of the cell is multiplied by."""
+        low, high = np.log1p(self.cell)
+        return float(np.log(high - low))
+
 
 @dataclass(frozen=True, eq=False)
 class Solutions:

@@ -20,7 +20,7 @@ from galfit_ml.simulate.prior import COORDINATES, GalaxyPrior
 from galfit_ml.testing import simulated_batch
 from galfit_ml_emcee.likelihood import N_DIM, NOISE_SCALE_SIGMA, Likelihood, Spectrum
 from galfit_ml_emcee.nuisances import ArmErrors, MarginalArm, Span
-from galfit_ml_emcee.optimise import _derivatives, find_start
+from galfit_ml_emcee.optimise import derivatives, find_start
 from galfit_ml_emcee.trim import Native
 
 Floats = NDArray[np.float64]
@@ -207,7 +207,7 @@ def test_gradient_of_the_optimiser_is_the_gradient_of_the_density(likelihood: Li
     """To a quarter of a sigma: that the errors' covariance follows the model is left out, as in Gauss-Newton steps."""
     with torch.no_grad():
         x = TRUTH + 0.01 * torch.randn(1, N_DIM, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-        gradient, hessian = _derivatives(likelihood, x)
+        gradient, hessian = derivatives(likelihood, x)
         for name, step in (("redshift", 0.002), ("magnitude", 0.02), ("log_metallicity", 0.02), ("tau", 0.02)):
             ahead, behind = x.clone(), x.clone()
             index = COORDINATES.index(name)
@@ -222,7 +222,7 @@ def test_gradient_of_the_optimiser_is_the_gradient_of_the_density(likelihood: Li
 def test_unseen_coordinates_feel_the_prior_alone(likelihood: Likelihood) -> None:
     assert likelihood.unseen
     with torch.no_grad():
-        gradient, hessian = _derivatives(likelihood, OFF)
+        gradient, hessian = derivatives(likelihood, OFF)
     for index in likelihood.unseen:
         assert float(gradient[0, index]) == pytest.approx(-0.3)
         assert float(hessian[0, index, index]) == pytest.approx(1.0)

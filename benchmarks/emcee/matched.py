@@ -8,7 +8,7 @@ its posteriors must be calibrated in every respect.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,23 @@ class ScatteredLines:
         return out
 
 
+@dataclass(frozen=True, eq=False)
+class Mock:
+    """One spectrum.
+
+    Args:
+        batch: of one row.
+        truth: of the reported parameters and some more.
+        x: [1, N_DIM] where it lies in the coordinates of the likelihood under the prior of `MatchedMocks`.
+        galaxy: one row.
+    """
+
+    batch: SpectrumBatch
+    truth: dict[str, float]
+    x: Tensor
+    galaxy: Galaxies
+
+
 class MatchedMocks:
     """Draws mocks of an instrument.
 
@@ -75,26 +92,35 @@ class MatchedMocks:
 
     def __iter__(self) -> Iterator[tuple[SpectrumBatch, dict[str, float]]]:
         """One spectrum after the other, with its truths."""
+        for mock in self.drawn():
+            yield mock.batch, mock.truth
+
+    def drawn(self) -> Iterator[Mock]:
+        """One after the other, with all that was drawn but the errors."""
         number = 0
         while True:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
             yield from self._chunk(generator)
             number += 1
 
-    def _chunk(self, generator: torch.Generator) -> Iterator[tuple[SpectrumBatch, dict[str, float]]]:
+    def _chunk(self, generator: torch.Generator) -> Iterator[Mock]:
         model = GalaxyModel()
         model.lines = ScatteredLines(model.lines, generator)
-        galaxies = self.prior.transform(self.prior.draw(CHUNK, generator))
+        cube = self.prior.draw(CHUNK, generator)
+        galaxies = self.prior.transform(cube)
         made = model.observe(galaxies, self.spectrograph.pixels)
         possible = (made.log_stellar_mass > MASS_RANGE[0]) & (made.log_stellar_mass < MASS_RANGE[1])
-        flux, ivar = self._observed(made.flux, generator)
+        flux, ivar, scale = self._observed(made.flux, generator)
+        x = torch.cat([torch.special.ndtri(cube), torch.log(scale.double()) / NOISE_SCALE_SIGMA], dim=1)
         columns = reported_parameters(galaxies, made)
         for i in torch.nonzero(possible)[:, 0].tolist():
             truth = {p.name: float(columns[p.name][i]) for p in GALAXY}
-            yield self._batch(flux[i : i + 1], ivar[i : i + 1]), truth | _extra(galaxies, i)
+            own = slice(i, i + 1)
+            batch = self._batch(flux[own], ivar[own])
+            yield Mock(batch, truth | _extra(galaxies, i), x[own], galaxies.take(own))
 
-    def _observed(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Flux and reported inverse variance, [n, n_pix]."""
+    def _observed(self, clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Flux and reported inverse variance, [n, n_pix], and the scale of the noise, [n, 1]."""
         n, conditions = len(clean), Conditions.nominal(self.instrument, len(clean), self.exposure)
         variance = self.spectrograph.white_variance(clean, conditions)
         scale = torch.exp(NOISE_SCALE_SIGMA * torch.randn(n, 1, generator=generator))
@@ -106,7 +132,7 @@ class MatchedMocks:
             amplitudes = torch.randn(n, residual.shape[1], generator=generator)
             flux[:, arm] += torch.einsum("nk,nkp->np", amplitudes, residual)
         flux += scale * variance.sqrt() * torch.randn(flux.shape, generator=generator)
-        return flux, 1 / variance
+        return flux, 1 / variance, scale
 
     def _batch(self, flux: Tensor, ivar: Tensor) -> SpectrumBatch:
         arms = []

@@ -132,7 +132,7 @@ def _climb(likelihood: Likelihood, x: Tensor, n_steps: int) -> tuple[Tensor, Ten
     """
     damping = torch.full((len(x),), 1.0, dtype=x.dtype)
     x, value = x.clone(), likelihood(x)
-    gradient, hessian = _derivatives(likelihood, x)
+    gradient, hessian = derivatives(likelihood, x)
     patience = torch.full((len(x),), PATIENCE)
     for step in range(n_steps):
         live = patience > 0
@@ -150,7 +150,7 @@ def _climb(likelihood: Likelihood, x: Tensor, n_steps: int) -> tuple[Tensor, Ten
         damping[rows] = torch.where(accept, damping[rows] / 5, damping[rows] * 4).clamp(1e-4, 1e6)
         patience[rows] = torch.where(gain > LEAST_GAIN, PATIENCE, patience[rows] - 1)
         if len(went):
-            gradient[went], hessian[went] = _derivatives(likelihood, x[went])
+            gradient[went], hessian[went] = derivatives(likelihood, x[went])
     return value, x, hessian
 
 
@@ -161,7 +161,7 @@ def _moved(x: Tensor, gradient: Tensor, hessian: Tensor, damping: Tensor) -> Ten
     return (x + move).clamp(-MAX_COORDINATE, MAX_COORDINATE)
 
 
-def _derivatives(likelihood: Likelihood, x: Tensor) -> tuple[Tensor, Tensor]:
+def derivatives(likelihood: Likelihood, x: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient [k, d] and Gauss-Newton Hessian [k, d, d] of minus ln posterior's negative, at x [k, d]."""
     k, d = x.shape
     step = torch.full((d,), STEP, dtype=x.dtype)

@@ -1,6 +1,8 @@
 """The tables, figures and report of docs/benchmark.md, from a folder of results of `galfit-ml benchmark run`.
 
 python -m benchmarks.backends results/ --docs docs/benchmark
+
+`--snr 0 0.5 2 100` scores the answers anew in coarser bins, for few spectra.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.network.tables import header, row
-from galfit_ml.benchmark import read_results
+from galfit_ml.benchmark import get_suite, read_results, score, write_results
 from galfit_ml.benchmark.present import report_data
 from galfit_ml.benchmark.report import write_figures, write_report
 from galfit_ml.writing import write_whole
@@ -127,7 +129,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.backends", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--docs", type=Path, default=Path("docs/benchmark"))
+    parser.add_argument("--snr", type=float, nargs="+", metavar="EDGE", help="edges of other bins of signal-to-noise")
     options = parser.parse_args(arguments)
+    if options.snr:
+        rebin(options.results, tuple(options.snr))
     rows, _ = read_results(options.results)
     options.docs.mkdir(parents=True, exist_ok=True)
     for suite in rows["suite"].unique():
@@ -141,6 +146,13 @@ def main(arguments: list[str] | None = None) -> int:
     write_report(shown, options.docs / "report.html")
     write_figures(shown, options.docs, formats=("png",))
     return 0
+
+
+def rebin(results: Path, edges: tuple[float, ...]) -> None:
+    """Score all suites of a folder anew, with these edges of signal-to-noise."""
+    for folder in sorted(path.parent for path in results.glob("*/rows.csv")):
+        suite = get_suite(folder.name)
+        write_results(folder, *score(replace(suite, bins={**suite.bins, "snr": edges}), folder), ".csv")
 
 
 def tables(own: pd.DataFrame) -> dict[str, list[str]]:

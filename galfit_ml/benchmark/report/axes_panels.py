@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 Looks = Mapping[str, Look]
 LEVELS = (50, 68, 90, 95)
-RATIO_TICKS = (0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+RATIO_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+DECADES = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 
 
 def _style(look: Look) -> dict[str, Any]:
@@ -72,7 +73,9 @@ def ratio_panel(axes: Axes, own: Sequence[Curve], looks: Looks, axis: str, title
     low, high = (float(np.nanmin(ends[ends > 0])), float(np.nanmax(ends))) if (ends > 0).any() else (1.0, 1.0)
     axes.set_yscale("log")
     axes.set_ylim(min(0.9 * low, 0.8), max(1.1 * high, 1.25))
-    ticks = [tick for tick in RATIO_TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    bottom, top = axes.get_ylim()
+    many = top > 30 * bottom
+    ticks = [tick for tick in (DECADES if many else RATIO_TICKS) if bottom <= tick <= top]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)
     _dress(axes, axis_label(axis), "", title)

@@ -47,6 +47,8 @@ from galfit_ml_cnn.weights import save as save_weights
 Writer = Callable[[Path, int], Any]
 """writer(path, number): writes version 1 or 2 to `path`, which may be there."""
 
+torch.set_num_threads(1)  # a process that has threads of OpenMP must not fork: its child would wait for them for ever
+
 POSTERIOR = whole_posterior()
 SMALL = Architecture(width=8, dilations=(1, 2), n_templates=4, kinds=3, fine=2, n_rest=4, n_embedding=8)
 SMALLEST = 64

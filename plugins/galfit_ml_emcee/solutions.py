@@ -174,7 +174,8 @@ def _peaks(z: Floats, log_p: Floats, p: Floats, limits: tuple[float, float]) -> 
         redshift = float(np.clip(np.expm1(ln[top] + _vertex(ln, log_p, top)), *limits))
         # Rounded, so that the last bits, which differ with the size of a batch, do not set a chain on another course.
         rounded = float(np.clip(np.expm1(np.round(np.log1p(redshift), 6)), *limits))
-        found.append(Peak(rounded, float(inside[centre]), float(log_p[top] - log_p.max()), (0.0, 0.0), 0.0))
+        probability = min(float(inside[centre]), 1.0)  # a difference of rounded sums
+        found.append(Peak(rounded, probability, float(log_p[top] - log_p.max()), (0.0, 0.0), 0.0))
     return found
 
 

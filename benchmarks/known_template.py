@@ -14,6 +14,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,12 +24,10 @@ from benchmarks.limits.known import known_log_posterior
 from benchmarks.limits.mocks import Mocks
 from benchmarks.limits.references import KNOWN_REFINEMENT
 from benchmarks.limits.window import answers, probability
-from galfit_ml import __version__
-from galfit_ml.benchmark import get_suite
+from galfit_ml.benchmark import Run, get_suite
 from galfit_ml.benchmark.answers import KEPT, Answers, check_about
 from galfit_ml.benchmark.spectra import Shard, made_shard, make_shard, shard_names
 from galfit_ml.benchmark.suite import Suite
-from galfit_ml.benchmark.table import machine
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.progress import shown_progress
 from galfit_ml.simulate.galaxy import GalaxyModel
@@ -94,17 +93,9 @@ def _answers(shard: Shard, draws: Floats, told: dict[str, Floats], seconds: floa
     )
 
 
-def about(suite: Suite, n: int) -> dict[str, object]:
+def about(suite: Suite, n: int) -> dict[str, Any]:
     """What the answers depend on, as the runner writes it."""
-    return {
-        "suite": suite.name,
-        "spectra": suite.digest(n),
-        "backend": NAME,
-        "galfit_ml": __version__,
-        "options": {},
-        "asked": [suite.n_draws, suite.shard, suite.latent],
-        "machine": machine(),
-    }
+    return Run(suite, (NAME,), n, Path()).about(NAME)
 
 
 def main(arguments: list[str] | None = None) -> int:

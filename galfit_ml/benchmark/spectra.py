@@ -56,9 +56,7 @@ def shard_names(suite: Suite, n: int) -> list[tuple[str, int]]:
 
 def make_shard(suite: Suite, n: int, name: str, size: int) -> Shard:
     """One shard of the first n spectra of a suite of mocks, cut from the chunks of the survey of its part."""
-    number, index = (int(text) for text in name.split("-"))
-    survey = _Survey(suite.parts[number], suite.seed + _first_alike(suite, number), -(-n // len(suite.parts)))
-    wanted = np.arange(index * suite.shard, index * suite.shard + size)
+    number, index, survey, wanted = _placed(suite, n, name, size)
     per_chunk = survey.settings(1).rows_per_chunk
     pieces = [_cut(survey, int(c), wanted, index * suite.shard + suite.shard) for c in np.unique(wanted // per_chunk)]
     batches, truths = zip(*pieces, strict=True)
@@ -75,13 +73,19 @@ def make_shard(suite: Suite, n: int, name: str, size: int) -> Shard:
 
 def made_shard(suite: Suite, n: int, name: str, size: int) -> MockSurvey:
     """The mock survey of a shard of `make_shard`, row by row, before anything was done to its spectra."""
-    number, index = (int(text) for text in name.split("-"))
-    survey = _Survey(suite.parts[number], suite.seed + _first_alike(suite, number), -(-n // len(suite.parts)))
-    wanted = np.arange(index * suite.shard, index * suite.shard + size)
+    _, _, survey, wanted = _placed(suite, n, name, size)
     per_chunk = survey.settings(1).rows_per_chunk
     chunks = [(int(c), wanted[wanted // per_chunk == c] - c * per_chunk) for c in np.unique(wanted // per_chunk)]
     pieces = [_chunk(survey.plain, chunk).take(rows) for chunk, rows in chunks]
     return joined(pieces)
+
+
+def _placed(suite: Suite, n: int, name: str, size: int) -> tuple[int, int, _Survey, NDArray[np.intp]]:
+    """Part and index of a shard, the survey it is cut from, and the numbers of its spectra in that."""
+    number, index = (int(text) for text in name.split("-"))
+    survey = _Survey(suite.parts[number], suite.seed + _first_alike(suite, number), -(-n // len(suite.parts)))
+    wanted = np.arange(index * suite.shard, index * suite.shard + size)
+    return number, index, survey, wanted
 
 
 def _first_alike(suite: Suite, number: int) -> int:

@@ -99,6 +99,12 @@ def binned_axes(rows: pd.DataFrame) -> list[str]:
     return [a for a in map(str, rows["axis"].unique()) if a not in UNBINNED and not a.startswith("batch")]
 
 
+def main_axis(rows: pd.DataFrame) -> str:
+    """S/N, else the first axis that bins the spectra."""
+    axes = binned_axes(rows)
+    return "snr" if "snr" in axes or not axes else axes[0]
+
+
 def batch_axes(rows: pd.DataFrame) -> list[str]:
     """Axes of measured speed, in the order of the rows."""
     return [a for a in map(str, rows["axis"].unique()) if a.startswith("batch")]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from galfit_ml.benchmark.report.curves import binned_axes, label_of
+from galfit_ml.benchmark.report.curves import label_of, main_axis
 from galfit_ml.benchmark.report.wording import ordered, parameter_word
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OVER = "_over_"
 CLEAR = 2.0
-"""Standard errors from 1 from which on a ratio says who is better."""
+"""Standard errors from which on a difference is called one."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,10 @@ def is_duel(metric: str) -> bool:
 def duels(rows: pd.DataFrame) -> list[Duel]:
     """Every backend with ratios against its baseline, along S/N (else the first axis that has bins)."""
     own = rows[rows["metric"].str.contains(OVER, regex=False)]
-    axes = binned_axes(own)
-    axis = "snr" if "snr" in axes or not axes else axes[0]
-    own = own[own["axis"].isin(["all", axis])]
-    pairs = own[["backend", "metric"]].drop_duplicates()
-    found = dict.fromkeys((str(b), str(m).partition(OVER)[2]) for b, m in zip(*map(pairs.get, pairs), strict=True))
-    return [_duel(own, *pair, axis) for pair in found]
+    axis = main_axis(own)
+    names = zip(own["backend"].astype(str), own["metric"].astype(str), strict=True)
+    pairs = dict.fromkeys((backend, metric.partition(OVER)[2]) for backend, metric in names)
+    return [_duel(own, *pair, axis) for pair in pairs]
 
 
 def _duel(rows: pd.DataFrame, backend: str, baseline: str, axis: str) -> Duel:

@@ -20,7 +20,7 @@ from galfit_ml.benchmark.report.axes_panels import (
     speed_panel,
 )
 from galfit_ml.benchmark.report.colours import Look, looks
-from galfit_ml.benchmark.report.curves import batch_axes, binned_axes, curves
+from galfit_ml.benchmark.report.curves import batch_axes, curves, main_axis
 from galfit_ml.benchmark.report.data import ReportData
 from galfit_ml.benchmark.report.duels import OVER, is_duel
 from galfit_ml.benchmark.report.packing import parameters_of
@@ -110,14 +110,8 @@ def _legend(figure: Figure) -> None:
             text.set_parse_math(False)
 
 
-def _main_axis(rows: pd.DataFrame) -> str:
-    """S/N, else the first axis there is."""
-    axes = binned_axes(rows)
-    return "snr" if "snr" in axes or not axes else axes[0]
-
-
 def _accuracy(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
-    axis = _main_axis(rows)
+    axis = main_axis(rows)
     found: list[Draw] = []
     for metric in ("success", "outliers", "nmad", "crps"):
         if own := curves(rows, metric, "redshift", axis):
@@ -126,7 +120,7 @@ def _accuracy(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
 
 
 def _properties(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
-    axis = _main_axis(rows)
+    axis = main_axis(rows)
     found: list[Draw] = []
     for name in ordered([str(p) for p in rows["parameter"].unique() if p not in {"redshift", "all", ""}]):
         if own := curves(rows, "crps", name, axis):
@@ -136,7 +130,7 @@ def _properties(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
 
 def _ratios(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
     """CRPS over the baseline's, parameter by parameter."""
-    axis = _main_axis(rows)
+    axis = main_axis(rows)
     found: list[Draw] = []
     for metric in dict.fromkeys(m for m in map(str, rows["metric"]) if is_duel(m) and m.startswith("crps")):
         baseline = metric.partition(OVER)[2]

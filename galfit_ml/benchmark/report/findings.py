@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galfit_ml.benchmark.report.curves import Value, batch_axes, overall, values_of
-from galfit_ml.benchmark.report.duels import Duel, duels
+from galfit_ml.benchmark.report.duels import CLEAR, Duel, duels
 from galfit_ml.benchmark.report.wording import number, ordered, parameter_word, with_error
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CLEAR = 2.0
-"""Standard errors from which on a difference is called one."""
 
 LEVELS = ("coverage_50", "coverage_68", "coverage_90", "coverage_95")
 

@@ -73,6 +73,9 @@ def test_correlations_are_direct_sums(n_pix: int, n_lag: int) -> None:
     )
     torch.testing.assert_close(Correlator(right, n_lag)(left), direct, rtol=1e-10, atol=1e-9)
     torch.testing.assert_close(correlate(left[:, None], right, n_lag), direct, rtol=1e-10, atol=1e-9)
+    both = Correlator(torch.stack([right, 2 * right.flip(1)]), n_lag)(torch.stack([left, left.cos()], dim=1))
+    other = Correlator(2 * right.flip(1), n_lag)(left.cos())
+    torch.testing.assert_close(both, direct + other, rtol=1e-10, atol=1e-9)
 
 
 def test_a_correlation_with_the_lags_the_other_way_round_is_seen() -> None:
@@ -127,9 +130,10 @@ def test_calibration_errors_change_neither_the_level_nor_a_shape_they_cannot_mak
 
 
 def random_templates(rng: np.random.Generator, n: int, n_vector: int, bin_: Bin) -> BinTemplates:
-    """Continuum with random features some pixels wide; half of them older than the Universe at the last redshift."""
+    """Continuum with features as narrow as a pixel, others wider; half of them older than the Universe in the end."""
     n_rest = AXIS.n_pix + len(bin_) - 1
-    features = uniform_filter1d(uniform_filter1d(rng.standard_normal((n_vector, n_rest)), 5, axis=1), 5, axis=1)
+    features = rng.standard_normal((n_vector, n_rest))
+    features[2:] = uniform_filter1d(uniform_filter1d(features[2:], 5, axis=1), 5, axis=1)
     features[0] = 1.0
     basis = np.linalg.qr(features.T)[0].T
     coefficients = rng.standard_normal((n, n_vector)) * np.sqrt(n_rest) / 4
@@ -198,13 +202,12 @@ def observed_template(
 ) -> tuple[Native, np.ndarray]:
     """A template at a redshift with noise, and error columns.
 
-    Two pixels between grid points at 0.211 and 0.789 have a mean of a (1 - a) of 1/6, which the library assumes.
+    Of the intervals between grid points some hold several pixels, some one and some none, anywhere in them.
     """
-    cells = np.arange(AXIS.n_pix - 1)[:, None] + 0.5 + np.array([-1, 1]) * np.sqrt(1 / 12)
-    wavelength = AXIS.low * np.exp(AXIS.step * cells.ravel())
-    ivar = np.full((1, len(wavelength)), 1.5) * (wavelength > 7100)
+    wavelength = np.sort(rng.uniform(AXIS.points(0, 1)[0], AXIS.points(AXIS.n_pix - 1, AXIS.n_pix)[0], 2 * AXIS.n_pix))
+    ivar = 2.5 * ((wavelength > 7100) & ((wavelength < 7300) | (wavelength > 7400)))[None]
     seen = (templates.coefficients[row] @ templates.basis)[len(templates.bin) - 1 - at :][: AXIS.n_pix].numpy()
-    flux = 0.5 * at_native(seen, wavelength) + rng.standard_normal(len(wavelength)) / np.sqrt(1.5)
+    flux = 0.5 * at_native(seen, wavelength) + rng.standard_normal(len(wavelength)) / np.sqrt(2.5)
     native = Native(wavelength, np.where(ivar > 0, flux, 0.0), ivar, np.zeros(len(wavelength), dtype=np.int64))
     return native, 0.3 * smooth_columns(native, 4)
 

@@ -34,8 +34,7 @@ class ScanBackend:
 
     Args:
         templates: drawn from the prior for each redshift bin.
-        vectors: singular vectors they are made of; the time of a scan grows with the square of their number. More are
-            not always better: 28, which serve faint MOONS spectra well, give confident wrong redshifts above S/N 2.
+        vectors: singular vectors they are made of; the time of a scan grows with the square of their number.
 
     Raises:
         ValueError: fewer than one of either.

@@ -30,22 +30,23 @@ class Correlator:
     are added up before one short inverse transform (overlap-save, backwards).
 
     Args:
-        templates: [k, n_pix + n_lag - 1].
+        templates: [k, n_pix + n_lag - 1], or m sets of them, [m, k, ...], whose sums are added up.
         n_lag: number of redshifts.
     """
 
     def __init__(self, templates: Tensor, n_lag: int) -> None:
-        self.n_lag, self.n_pix = n_lag, templates.shape[1] - n_lag + 1
+        sets = templates.reshape(-1, *templates.shape[-2:])
+        self.n_lag, self.n_pix = n_lag, sets.shape[2] - n_lag + 1
         self.piece = min(max(n_lag, LEAST_PIECE), self.n_pix)
         self.n_pieces = -(-self.n_pix // self.piece)
         reach = self.piece + n_lag - 1
         self.size = fast_length(reach)
-        padded = torch.nn.functional.pad(templates, (0, self.n_pieces * self.piece + n_lag - 1 - templates.shape[1]))
-        pieces = padded.unfold(1, reach, self.piece)
-        self.transforms = torch.fft.rfft(pieces, n=self.size).permute(2, 0, 1).contiguous()
+        padded = torch.nn.functional.pad(sets, (0, self.n_pieces * self.piece + n_lag - 1 - sets.shape[2]))
+        pieces = padded.unfold(2, reach, self.piece)
+        self.transforms = torch.fft.rfft(pieces, n=self.size).permute(3, 1, 0, 2).flatten(2).contiguous()
 
     def __call__(self, left: Tensor) -> Tensor:
-        """Sums with rows `left` [n, n_pix], [n, k, n_lag] in the order of increasing redshift."""
+        """Sums with rows `left` [n, n_pix] or, for m sets, [n, m, n_pix]; [n, k, n_lag] by increasing redshift."""
         sums = torch.fft.irfft(self._product(left).permute(2, 1, 0).contiguous(), n=self.size)
         return sums[..., : self.n_lag].flip(-1)
 
@@ -56,5 +57,5 @@ class Correlator:
     def _product(self, left: Tensor) -> Tensor:
         """Transforms of the sums, [n_frequency, k, n]."""
         padded = torch.nn.functional.pad(left, (0, self.n_pieces * self.piece - self.n_pix))
-        pieces = torch.fft.rfft(padded.unflatten(1, (self.n_pieces, self.piece)), n=self.size)
+        pieces = torch.fft.rfft(padded.reshape(len(left), -1, self.piece), n=self.size)
         return self.transforms @ pieces.permute(2, 1, 0).conj().contiguous()

@@ -133,7 +133,7 @@ class BinScan:
 
     def _gram(self, data: ScanData) -> Tensor:
         """Marginal inner products of the basis vectors, [n_spectrum, n_pair, n_lag]."""
-        gram = self.square(data.weight)
+        gram = self.square(torch.stack([data.weight, data.slope], dim=1))
         if data.modes.shape[1]:
             for row, modes in zip(gram, data.modes, strict=True):
                 seen = self.linear.by_lag(modes)
@@ -192,18 +192,15 @@ def _log_sum(evidence: Tensor) -> Tensor:
 
 
 def pair_terms(basis: Tensor, pairs: Tensor) -> Tensor:
-    """Products of two basis vectors interpolated linearly at native pixels, as the weights see them, [n_pair, n_rest].
+    """What the weights and the slopes of `ScanData` see of two basis vectors, [2, n_pair, n_rest].
 
-    Where a native pixel lies a of the way between two grid points the product of two interpolated functions u and v is
-    (1 - a) u_0 v_0 + a u_1 v_1 - a (1 - a) (u_1 - u_0) (v_1 - v_0); native pixels fall anywhere between grid points,
-    and the mean of a (1 - a) is 1/6.
+    A native pixel that lies a of the way between two grid points sees (1 - a) u_0 v_0 + a u_1 v_1 -
+    a (1 - a) (u_1 - u_0) (v_1 - v_0) of the product of two interpolated functions u and v. No mean of a (1 - a) may
+    stand for the pixels' own: where a bright line lies in a gap, next to a pixel that is seen, it would take away what
+    no pixel sees, and a template would fit better than perfectly.
     """
-    steps = basis.diff(dim=1)
-    out = basis[pairs[0]] * basis[pairs[1]]
-    bend = steps[pairs[0]].mul_(steps[pairs[1]]).div_(12.0)
-    out[:, 1:] -= bend
-    out[:, :-1] -= bend
-    return out
+    steps = torch.nn.functional.pad(basis.diff(dim=1), (0, 1))
+    return torch.stack([basis[pairs[0]] * basis[pairs[1]], steps[pairs[0]].mul_(steps[pairs[1]]).neg_()])
 
 
 def amplitude_bounds(templates: BinTemplates, library: Library, linear: Correlator) -> tuple[Tensor, Tensor]:

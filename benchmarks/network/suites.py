@@ -228,11 +228,11 @@ def retention(run: Run) -> Iterator[str]:
     kept = tried["redshift_quality"] >= threshold
     good = np.abs(offset_plain(tried)) < 0.01
     yield f"threshold on the quality: {threshold:.3f}"
-    yield from tables.header("", "n", "|dz| < 0.01", "kept")
+    yield from tables.header("", "n", "abs(Δz) < 0.01", "kept")
     yield tables.row("all", len(good), tables.share(good), "1")
     yield tables.row("kept", kept.sum(), tables.share(good[kept]), tables.share(kept))
     yield "\nRetention curve:\n"
-    yield from tables.header("kept", "quality from", "|dz| < 0.01")
+    yield from tables.header("kept", "quality from", "abs(Δz) < 0.01")
     for level in (0.0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99):
         rows = tried["redshift_quality"] >= level
         yield tables.row(tables.share(rows), f"{level:g}", tables.share(good[rows]))

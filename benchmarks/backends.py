@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.network.tables import header, row
-from galfit_ml.benchmark import get_suite, read_results, score, write_results
+from galfit_ml.benchmark import Suite, read_results, score, suites, write_results
+from galfit_ml.benchmark.answers import ABOUT, read_about
 from galfit_ml.benchmark.present import report_data
 from galfit_ml.benchmark.report import write_figures, write_report
 from galfit_ml.writing import write_whole
@@ -64,27 +65,48 @@ def accuracy(rows: pd.DataFrame, axis: str = "snr") -> Iterator[str]:
             n = own.loc[own["metric"] == "success", "n"]
             if len(n):
                 yield row(label, backend, int(n.iloc[0]), *(cell(own, p, m) for p, m, _ in SHOWN))
+    yield from outside(rows, axis)
+
+
+def outside(rows: pd.DataFrame, axis: str) -> Iterator[str]:
+    """Of each backend, how many spectra stand in no bin of an axis: beyond its ends, or with too few others."""
+    counted = rows[(rows["metric"] == "answered") & rows["axis"].isin(["all", axis])]
+    for backend, own in counted.groupby("backend", sort=True):
+        whole = own["axis"] == "all"
+        left = int(own.loc[whole, "n"].sum() - own.loc[~whole, "n"].sum())
+        if left > 0 and not whole.all():
+            yield row("in no bin", backend, left, *("-" for _ in SHOWN))
 
 
 def coverage(rows: pd.DataFrame, axis: str = "snr") -> Iterator[str]:
-    """Coverage of 68 % intervals, and TARP."""
+    """Coverage of 68 % intervals, and TARP: its parameters in number, and what chance gives."""
     yield from header(axis, "backend", *COVERED, "TARP")
     for label, inside in bins(rows, axis):
         for backend in sorted(inside["backend"].unique()):
             own = inside[inside["backend"] == backend]
             cells = [cell(own, p, "coverage_68", 2) for p in COVERED]
             if set(cells) != {"-"}:
-                yield row(label, backend, *cells, cell(own, "all", "tarp_ks"))
+                yield row(label, backend, *cells, joint(own))
+
+
+def joint(own: pd.DataFrame) -> str:
+    """The deviation of TARP, of how many parameters, and by chance."""
+    told = own.loc[(own["parameter"] == "all") & (own["metric"] == "tarp_ks"), "reason"]
+    if len(told) != 1:
+        return "-"
+    chance = cell(own, "all", "tarp_ks_chance").partition(" ")[0]
+    return f"{cell(own, 'all', 'tarp_ks')} ({str(told.iloc[0]).partition(':')[0]}; {chance} by chance)"
 
 
 def ratios(rows: pd.DataFrame, axis: str = "snr", baseline: str = "emcee") -> Iterator[str]:
-    """CRPS over the baseline's, with the error of the pairs."""
-    yield from header(axis, "backend", "n", *RATIOS)
-    metric = f"crps_over_{baseline}"
-    for label, inside in bins(rows[rows["metric"] == metric], axis):
+    """Redshift success less the baseline's and CRPS over it, with errors of the pairs; n is the smallest of those."""
+    yield from header(axis, "backend", "n", f"right, less {baseline}'s", *(f"{name}, CRPS" for name in RATIOS))
+    ratio, difference = f"crps_over_{baseline}", f"success_minus_{baseline}"
+    for label, inside in bins(rows[rows["metric"].isin([ratio, difference])], axis):
         for backend in sorted(inside["backend"].unique()):
             own = inside[inside["backend"] == backend]
-            yield row(label, backend, int(own["n"].max()), *(cell(own, p, metric, 2) for p in RATIOS))
+            cells = (cell(own, p, ratio, 2) for p in RATIOS)
+            yield row(label, backend, int(own["n"].min()), cell(own, "redshift", difference), *cells)
 
 
 def speed(rows: pd.DataFrame) -> Iterator[str]:
@@ -149,10 +171,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def rebin(results: Path, edges: tuple[float, ...]) -> None:
-    """Score all suites of a folder anew, with these edges of signal-to-noise."""
-    for folder in sorted(path.parent for path in results.glob("*/rows.csv")):
-        suite = get_suite(folder.name)
+    """Score the suites of a folder anew that have bins of signal-to-noise, with these edges.
+
+    Suites that are files are left as they are: where the file lies is not known here.
+    """
+    known = suites()
+    for folder in sorted({path.parent for path in results.glob("*/rows.*")}):
+        suite = known.get(folder.name)
+        if suite is None or "snr" not in suite.bins or not shipped(suite, folder):
+            continue
         write_results(folder, *score(replace(suite, bins={**suite.bins, "snr": edges}), folder), ".csv")
+
+
+def shipped(suite: Suite, folder: Path) -> bool:
+    """Whether the answers in a folder are to a suite, and not to a file that has its name."""
+    noted = [read_about(path.parent) for path in folder.glob(f"*/{ABOUT}")]
+    return not suite.same_for_any_n or all(about.get("spectra") == suite.digest(1) for about in noted)
 
 
 def tables(own: pd.DataFrame) -> dict[str, list[str]]:

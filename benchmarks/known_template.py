@@ -25,9 +25,12 @@ from benchmarks.limits.mocks import Mocks
 from benchmarks.limits.references import KNOWN_REFINEMENT
 from benchmarks.limits.window import answers, probability
 from galfit_ml.benchmark import Run, get_suite
-from galfit_ml.benchmark.answers import KEPT, Answers, check_about
+from galfit_ml.benchmark.answers import KEPT, Answers
+from galfit_ml.benchmark.code_state import code_state
+from galfit_ml.benchmark.folder import AnswerFolder, opened
 from galfit_ml.benchmark.spectra import Shard, made_shard, make_shard, shard_names
 from galfit_ml.benchmark.suite import Suite
+from galfit_ml.benchmark.table import machine
 from galfit_ml.errors import GalfitMLError
 from galfit_ml.progress import shown_progress
 from galfit_ml.simulate.galaxy import GalaxyModel
@@ -117,18 +120,21 @@ def _run(suite: Suite, options: argparse.Namespace) -> int:
     if suite.kind != "mocks" or any(part.change != "none" or part.rebin > 1 for part in suite.parts):
         print(f"'{suite.name}' is no suite of mock galaxies as they were simulated: try moons-snr", file=sys.stderr)
         return 2
-    folder = options.out / suite.name / NAME
-    folder.mkdir(parents=True, exist_ok=True)
-    check_about(folder, about(suite, n))
-    known, done = KnownTemplate(), 0
+    noted, same = about(suite, n), suite.same_for_any_n
+    with opened(options.out / suite.name / NAME, noted, same_for_any_n=same) as folder:
+        _answer(suite, n, folder)
+    return 0
+
+
+def _answer(suite: Suite, n: int, folder: AnswerFolder) -> None:
+    """All shards that are not answered yet."""
+    known, done, code = KnownTemplate(), 0, code_state("galfit_ml", "galfit_ml_emcee", "benchmarks")
     with shown_progress() as progress, torch.no_grad(), one_thread():
         for name, size in shard_names(suite, n):
-            path = folder / f"{name}.npz"
-            if not (path.exists() and len(Answers.read(path)) >= size):
-                answered(known, suite, n, name, size).write(path)
+            if not folder.holds(name, size):
+                folder.write(name, answered(known, suite, n, name, size), {"machine": machine()}, code)
             done += size
             progress(done, n, suite.name)
-    return 0
 
 
 if __name__ == "__main__":

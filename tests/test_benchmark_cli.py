@@ -109,6 +109,23 @@ def test_comparing_two_backends_or_two_folders(tmp_path: Path, capsys: pytest.Ca
     assert "it has overconfident, perfect" in capsys.readouterr().err
 
 
+def test_a_backend_that_is_lost_or_fails_is_told_and_the_exit_status_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    run(old, "perfect,biased")
+    run(new, "perfect")
+    assert cli.main(["benchmark", "compare", str(old), str(new)]) == 1
+    told = capsys.readouterr().out
+    assert "gaussian biased: " in told
+    assert "rows of A are not in B (lost: backend)" in told
+    assert cli.main(["benchmark", "compare", str(new), str(old)]) == 0
+    run(new, "broken")
+    capsys.readouterr()
+    assert cli.main(["benchmark", "compare", f"{old}:perfect", str(new)]) == 1
+    assert "gaussian broken: failed in B" in capsys.readouterr().out
+
+
 def test_backends_may_be_written_with_blanks_and_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "perfect, biased,perfect") == 0
     assert capsys.readouterr().out.splitlines()[0].split() == ["biased", "perfect"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from test_real_benchmark import META
 
 from galfit_ml.benchmark import Run, get_suite, score
-from galfit_ml.benchmark.real import real_shards
+from galfit_ml.benchmark.real import contents, real_shards
 from galfit_ml.errors import FileFormatError
 from galfit_ml.parameters import GALAXY
 
@@ -73,6 +74,23 @@ def test_what_was_asked_stays_where_it_was_when_more_are_asked(folder: Path) -> 
                 assert whole.first == shard.first
     numbers = [s.first for s in real_shards(small, folder, 3)]
     assert len(set(numbers)) == len(numbers) == 3
+
+
+def test_a_folder_is_known_by_what_it_holds(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    first = contents(folder)
+    copy = tmp_path_factory.mktemp("elsewhere") / "copy"
+    shutil.copytree(folder, copy)
+    assert contents(copy) == first == contents(folder / ".." / folder.name)
+    (copy / "some.npz").rename(copy / "same.npz")
+    (copy / "some_truth.csv").rename(copy / "same_truth.csv")
+    assert contents(copy) != first
+    with np.load(folder / "some.npz") as data:
+        arrays = {k: data[k] for k in data.files}
+    for changed in ([*ROWS[:5], ("g", *ROWS[5][1:])], [*ROWS[:5], ("f", 300, 0.06, *ROWS[5][3:])]):
+        np.savez(folder / "some.npz", **arrays | {"meta": np.array(changed, dtype=META)})
+        assert contents(folder) != first
+    about = Run(SUITE, ("cnn",), 5, copy, data=folder).about("cnn")
+    assert about["spectra"] == contents(folder)
 
 
 def test_what_the_folder_lacks_is_named(tmp_path: Path, folder: Path) -> None:

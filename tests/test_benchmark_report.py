@@ -20,8 +20,9 @@ from galfit_ml.benchmark.report.charts import panels_of
 from galfit_ml.benchmark.report.colours import looks
 from galfit_ml.benchmark.report.duels import Cell, duels
 from galfit_ml.benchmark.report.findings import findings
+from galfit_ml.benchmark.report.gains import Gains
 from galfit_ml.benchmark.report.packing import packed_spectra, thinned
-from galfit_ml.benchmark.report.scoreboard import scoreboards
+from galfit_ml.benchmark.report.scoreboard import Line, scoreboards
 from galfit_ml.benchmark.report.wording import number, with_error
 from galfit_ml.errors import MissingPackageError, WriteError
 
@@ -222,23 +223,13 @@ def test_what_looks_like_html_is_shown_as_it_is(tmp_path: Path) -> None:
 
 
 def said(data: ReportData, topic: str) -> str:
-    return " ".join(f.plain for f in findings(data.rows_of("moons-snr")) if f.topic == topic)
+    gains = Gains(data.points_of("moons-snr"))
+    return " ".join(f.plain for f in findings(data.rows_of("moons-snr"), gains) if f.topic == topic)
 
 
-def with_value(data: ReportData, backend: str, metric: str, value: float, error: float) -> ReportData:
-    rows = data.rows.copy()
-    hit = (rows["backend"] == backend) & (rows["metric"] == metric) & (rows["axis"] == "all")
-    rows.loc[hit & (rows["parameter"] == "redshift"), ["value", "error"]] = value, error
-    return replace(data, rows=rows)
-
-
-def test_a_clear_difference_is_called_one_and_a_small_one_is_not() -> None:
-    data = with_value(fake_report(300), "emcee", "success", 0.93, 0.01)
-    clear = said(with_value(data, "cnn", "success", 0.80, 0.01), "Redshifts")
-    assert "emcee finds 0.930 ± 0.010 of the redshifts, cnn 0.800 ± 0.010" in clear
-    assert "emcee finds more (9.2 standard errors)" in clear
-    near = said(with_value(data, "cnn", "success", 0.92, 0.01), "Redshifts")
-    assert "no clear difference between emcee and cnn (0.7 standard errors)" in near
+def boards_of(data: ReportData) -> list[Line]:
+    found = scoreboards(data.rows_of("moons-snr"), Gains(data.points_of("moons-snr")))
+    return [line for lines in found.values() for line in lines]
 
 
 def test_intervals_that_are_too_narrow_are_called_so() -> None:
@@ -248,7 +239,8 @@ def test_intervals_that_are_too_narrow_are_called_so() -> None:
     rows.loc[covers, "value"] = level[covers] - np.where(rows.loc[covers, "backend"] == "emcee", 0.1, 0.0)
     rows.loc[covers, "error"] = 0.01
     text = said(ReportData(rows, pd.DataFrame()), "Calibration")
-    assert "0.0 points for cnn and 10.0 points for emcee (most are too narrow)" in text
+    assert "0.0 points for cnn (1.7 by chance) and 10.0 points for emcee (1.7 by chance; most are too narrow)" in text
+    assert "closer" not in text  # without points nothing is compared
 
 
 def test_speed_failures_and_unequal_numbers_are_told() -> None:
@@ -258,36 +250,32 @@ def test_speed_failures_and_unequal_numbers_are_told() -> None:
     data = replace(data, rows=rows)
     assert "cnn 879 and emcee 0.4: cnn is 2,200 times as fast" in said(data, "Speed")
     assert "bagpipes: no room on the disk" in said(data, "Failed")
-    assert "cnn 300 and emcee 30" in said(data, "Numbers")
-
-
-def test_the_best_are_marked_within_their_errors() -> None:
-    data = with_value(fake_report(300), "emcee", "success", 0.93, 0.01)
-    for value, best in ((0.80, ("emcee",)), (0.925, ())):
-        rows = with_value(data, "cnn", "success", value, 0.01).rows_of("moons-snr")
-        (line,) = [line for line in scoreboards(rows)["redshift"] if line.metric == "success"]
-        assert line.best == best
+    assert "cnn 300 and emcee 30 (redshifts found)" in said(data, "Numbers")
 
 
 def test_what_is_no_gain_in_itself_has_no_best() -> None:
-    rows = fake_report(300).rows_of("moons-snr")
-    lines = [line for own in scoreboards(rows).values() for line in own]
+    lines = boards_of(fake_report(300))
     judged = {line.metric for line in lines if line.best}
     assert {"flagged", "sharpness"} <= {line.metric for line in lines}
     assert judged
     assert not judged & {"flagged", "sharpness"}
-    assert not [line.metric for line in lines if "_over_" in line.metric]  # they have a table of their own
+    assert not [m for m in lines if "_over_" in m.metric or "_minus_" in m.metric]  # they have a table of their own
 
 
 @pytest.mark.parametrize(("cell", "verdict"), [
-    (Cell(0.8, 0.05, 100, lower=True), "won"),
-    (Cell(1.2, 0.05, 100, lower=True), "lost"),
-    (Cell(1.2, 0.05, 100, lower=False), "won"),
-    (Cell(0.8, 0.05, 100, lower=False), "lost"),
-    (Cell(1.09, 0.05, 100, lower=True), ""),
-    (Cell(1.5, float("nan"), 100, lower=True), ""),
+    (Cell(0.8, 0.05, 100), "won"),
+    (Cell(1.25, 0.05, 100), "lost"),
+    (Cell(1.09, 0.05, 100), ""),
+    (Cell(0.5, 0.18, 100), ""),  # as far from 1 as its inverse, with the error of the logarithm
+    (Cell(2.0, 0.72, 100), ""),
+    (Cell(0.5, 0.17, 100), "won"),
+    (Cell(2.0, 0.68, 100), "lost"),
+    (Cell(1.5, float("nan"), 100), ""),
+    (Cell(0.97, 0.02, 100, ratio=False), "won"),
+    (Cell(-0.05, 0.02, 100, ratio=False), "lost"),
+    (Cell(0.03, 0.02, 100, ratio=False), ""),
 ])  # fmt: skip
-def test_a_ratio_says_who_is_better_beyond_its_errors(cell: Cell, verdict: str) -> None:
+def test_a_comparison_says_who_is_better_beyond_its_errors(cell: Cell, verdict: str) -> None:
     assert cell.verdict == verdict
 
 
@@ -299,41 +287,58 @@ def test_who_is_better_at_which_signal_to_noise() -> None:
         ("bagpipes", "emcee", "snr"),
     ]
     assert first.bins == ("all", "0.5–1", "1–2", "2–4", "4–8", "8–16")
-    assert first.counts[0] == 2000
-    assert list(first.lines)[:3] == ["redshift: share right", "redshift: CRPS", "stellar mass: CRPS"]
+    assert first.counts[0] == (2000, 2000)
+    shown = ["redshift: share right, difference in points", "redshift: CRPS, ratio", "stellar mass: CRPS, ratio"]
+    assert list(first.lines)[:3] == shown
     rows = data.rows_of("moons-snr")
     place = (rows["metric"] == "crps_over_emcee") & (rows["parameter"] == "log_sfr") & (rows["axis"] == "snr")
     row = rows[place & (rows["bin"] == "2-4") & (rows["backend"] == "cnn")].iloc[0]
-    cell = first.lines["star-formation rate: CRPS"][3]
+    cell = first.lines["star-formation rate: CRPS, ratio"][3]
     assert cell is not None
-    assert (cell.value, cell.error, cell.n, cell.lower) == (row["value"], row["error"], row["n"], True)
-    assert sum(first.tally()) == sum(cell is not None for line in first.lines.values() for cell in line[1:])
+    assert (cell.value, cell.error, cell.n, cell.ratio) == (row["value"], row["error"], row["n"], True)
+    cells = [[cell is not None for cell in line] for line in first.lines.values()]
+    assert sum(first.tally(inside=True)) == sum(sum(line[1:]) for line in cells)
+    assert sum(first.tally(inside=False)) == sum(line[0] for line in cells)
+
+
+def test_each_pair_has_bins_of_its_own_and_the_fewest_spectra_of_a_bin_are_told() -> None:
+    data = fake_report(2000, ("cnn", "emcee", "bagpipes"))
+    rows = data.rows_of("moons-snr")
+    duel = rows["metric"].str.contains("_emcee")
+    few = rows[~(duel & (rows["backend"] == "bagpipes") & (rows["axis"] == "snr"))].copy()
+    mass = duel & (rows["parameter"] == "log_stellar_mass") & (rows["backend"] == "cnn") & (rows["axis"] == "all")
+    few.loc[mass, "n"] = 25
+    first, second = duels(few)
+    assert (first.axis, second.axis) == ("snr", "magnitude")
+    assert first.counts[0] == (25, 2000)
+    (third,) = duels(few[(few["axis"] == "all") & (few["backend"] == "cnn")])
+    assert third.bins == ("all",)
+    alone = replace(data, rows=few[few["axis"] == "all"])
+    assert "bins" not in said(alone, "Same spectra")
+    assert "over all spectra, better in" in said(alone, "Same spectra")
+    assert "furthest" not in said(alone, "Same spectra")
 
 
 def test_the_page_and_the_findings_tell_who_is_better(tmp_path: Path) -> None:
     data = fake_report(2000, ("bagpipes", "emcee"))
     (duel,) = duels(data.rows_of("moons-snr"))
-    won, lost, even = duel.tally()
-    assert lost > won  # the invented bagpipes is worse
-    text = said(data, "By S/N")
-    assert f"better in {won}, worse in {lost}, alike within the errors in {even} of {won + lost + even}" in text
+    inside, everywhere = duel.tally(inside=True), duel.tally(inside=False)
+    assert inside[1] > inside[0]  # the invented bagpipes is worse
+    text = said(data, "Same spectra")
+    told = [
+        f"better in {w}, worse in {s}, alike within the errors in {e} of {w + s + e}"
+        for w, s, e in (everywhere, inside)
+    ]
+    assert f"over all spectra, {told[0]} numbers; in bins of S/N per pixel, {told[1]} numbers" in text
     assert "furthest behind" in text
     page = write_report(data, tmp_path / "report.html").read_text(encoding="utf-8")
-    cells = [line[0] for line in duel.lines.values()]
-    everywhere = sum(cell is not None and cell.verdict == "lost" for cell in cells)
-    assert page.count('<td class="lost">') == lost + everywhere
-    assert page.count('<td class="won">') == won + sum(cell is not None and cell.verdict == "won" for cell in cells)
+    _, table = page.split('<table class="scores duel">')
+    assert table.count('<td class="lost">') == inside[1] + everywhere[1]
+    assert table.count('<td class="won">') == inside[0] + everywhere[0]
 
 
 def test_without_a_baseline_there_is_no_duel() -> None:
     assert duels(fake_report(300, ("cnn",)).rows_of("moons-snr")) == []
-
-
-def test_a_target_is_better_than_more() -> None:
-    data = with_value(fake_report(300), "emcee", "coverage_68", 0.68, 0.01)
-    rows = with_value(data, "cnn", "coverage_68", 0.95, 0.01).rows_of("moons-snr")
-    (line,) = [line for line in scoreboards(rows)["redshift"] if line.metric == "coverage_68"]
-    assert line.best == ("emcee",)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from benchmark_fakes import failed_row, fake_report, table_of
@@ -112,6 +113,55 @@ def test_buttons_pick_wrong_redshifts(small: Path, tmp_path: Path) -> None:
         assert "Nothing is selected" in await page.run("document.querySelector('.selection').innerText")
 
     in_browser(small, tmp_path, pick)
+
+
+def test_redshifts_are_wrong_above_the_line_and_right_below(tmp_path: Path) -> None:
+    """The best redshift is judged, which need not be the median; the line is drawn where it applies."""
+    data = fake_report(300, ("cnn", "emcee"))
+    rng = np.random.default_rng(0)
+    points = data.points.assign(median_redshift=lambda t: t["median_redshift"] + rng.normal(0, 0.02, len(t)))
+    away = (points["best_redshift"] - points["true_redshift"]).abs() / (1 + points["true_redshift"])
+    points["right"] = away < 0.0033
+    assert 50 < points["right"].sum() < 550
+    report = write_report(replace(data, points=points), tmp_path / "report.html")
+    without = replace(data, points=points.drop(columns="best_redshift"))
+    other = write_report(without, tmp_path / "other.html")
+    line = "e.bokeh.get_model_by_name('errors').center.find((one) => one.name === 'limit').visible"
+
+    async def look(page: Page) -> None:
+        await page.run("(async () => { window.e = await report.mount('s0', 'explorer'); })()")
+        assert await page.run(line)
+        await page.choose("#s0 .explorer [data-control=backend]", "*")
+        await page.choose("#s0 .explorer [data-control=parameter]", "redshift")
+        errors, right = await page.run("[[...e.source.data.error], e.rows.map((i) => e.points.answers.right[i])]")
+        assert len(errors) == 600
+        assert [error < 0.0033 for error in errors] == [one == 1 for one in right]
+        await page.choose("#s0 .explorer [data-control=parameter]", "dust_av")
+        assert not await page.run(line)
+
+    async def hidden(page: Page) -> None:
+        await page.run("(async () => { window.e = await report.mount('s0', 'explorer'); })()")
+        assert not await page.run(line)
+
+    in_browser(report, tmp_path, look)
+    in_browser(other, tmp_path / "other", hidden)
+
+
+def test_the_most_overconfident_are_those_farthest_off_in_their_own_uncertainty(tmp_path: Path) -> None:
+    """Error and uncertainty of a redshift are in one unit: both over 1 + z, or neither."""
+    data = fake_report(200, ("cnn",))
+    own = data.points
+    pull = (own["best_redshift"] - own["true_redshift"]).abs() / (0.5 * (own["high_redshift"] - own["low_redshift"]))
+    report = write_report(data, tmp_path / "report.html")
+
+    async def pick(page: Page) -> list[str]:
+        await page.run("(async () => { window.e = await report.mount('s0', 'explorer'); })()")
+        await page.run("document.querySelector('[data-pick=overconfident]').click()")
+        told = await page.run("e.rows.map((i) => e.points.pull('redshift', i))")
+        np.testing.assert_allclose(told, pull, rtol=2e-3, atol=1e-2)
+        return list(await page.run("e.source.selected.indices.map((k) => e.source.data.name[k])"))
+
+    assert sorted(in_browser(report, tmp_path, pick)) == sorted(own.loc[pull.nlargest(4).index, "id"])
 
 
 def test_every_colour_and_parameter_can_be_chosen(small: Path, tmp_path: Path) -> None:

@@ -293,7 +293,7 @@ def test_rows_are_of_the_version_and_machine_that_answered(tmp_path: Path, monke
     run(tmp_path, "perfect", n=50)
     path = tmp_path / "gaussian" / "perfect" / ABOUT
     known = json.loads(path.read_text())
-    path.write_text(json.dumps(known | {"galfit_ml": "0.0.9", "machine": "an abacus"}))
+    path.write_text(json.dumps(known | {"galfit_ml": "0.0.9", "machine": "an abacus", "ran": []}))
     rows = run(tmp_path, "biased", n=50)
     told = {name: set(map(tuple, own[["version", "machine"]].to_numpy())) for name, own in rows.groupby("backend")}
     assert told["perfect"] == {("0.0.9", "an abacus")}

@@ -11,6 +11,7 @@ from gaussian_backends import SUITE
 
 from galfit_ml.benchmark import compare
 from galfit_ml.benchmark.answers import Answers
+from galfit_ml.benchmark.comparison import lost, whole
 from galfit_ml.benchmark.points import points_of
 from galfit_ml.benchmark.scoring import UNCHANGED, Scorer, bins_of
 from galfit_ml.benchmark.suite import Part
@@ -20,6 +21,7 @@ from galfit_ml.benchmark.versus import versus
 from galfit_ml.flags import Flag
 
 N = 60
+PLACES = (("all", "all"), ("snr", "1-2"))
 
 
 def answers(*names: str, seed: int = 0) -> Answers:
@@ -57,7 +59,9 @@ def test_a_backend_without_redshifts_is_scored_by_what_it_gives() -> None:
     rows = rows_of(given)
     assert {"log_sfr", "all"} <= set(rows.parameter)
     assert "shoe_size" not in set(rows.parameter)
-    assert rows[(rows.metric == "success") & (rows.axis == "all")].value.iloc[0] == 0
+    assert not {"success", "success_0.01", "retention"} & set(rows.metric)
+    assert "redshift" not in set(rows.parameter)
+    assert not points.gives_redshift.any()
 
 
 def test_a_failed_spectrum_is_wrong_whatever_a_search_had_found() -> None:
@@ -107,7 +111,7 @@ def test_pairs_without_a_true_redshift_are_not_counted_as_wrong() -> None:
     points = points_of(answers("redshift", "log_sfr"), "s", "emcee")
     points.loc[:9, "true_redshift"] = np.nan
     both = pd.concat([points, points.assign(backend="cnn")])
-    found = [r for r in versus(SUITE, both) if r.metric == "success_over_emcee" and r.axis == "all"]
+    found = [r for r in versus(SUITE, both) if r.metric == "success_minus_emcee" and r.axis == "all"]
     assert [r.n for r in found] == [N - 10]
 
 
@@ -133,6 +137,41 @@ def test_verdicts_are_of_what_was_gained(
 ) -> None:
     found = changed(metric, first, second, 0.01, direction)
     assert list(found.verdict) == [verdict]
+
+
+def test_tarp_of_other_parameters_is_not_compared() -> None:
+    row = Row("s", "x", "all", "tarp_ks", 0.1, error=0.001, reason="2 parameters: redshift, log_sfr")
+    other = [replace(row, value=0.5, reason=reason) for reason in (row.reason, "", "1 parameter: redshift")]
+    crps = Row("s", "x", "log_sfr", "crps", 1.0, error=0.1)
+    found = [compare(table_of([row, crps]), table_of([one, crps])) for one in other]
+    assert [list(table.metric) for table in found] == [["tarp_ks", "crps"], ["tarp_ks", "crps"], ["crps"]]
+
+
+def test_what_is_lost_is_told() -> None:
+    first = table_of(
+        [Row("s", b, p, "crps", 1.0, bin=k, axis=a) for b in "xy" for p in ("log_sfr", "dust_av") for a, k in PLACES]
+    )
+    assert lost(first, first).empty
+    no_y, no_dust = first[first.backend != "y"], first[first.parameter != "dust_av"]
+    assert lost(first, no_y).to_numpy().tolist() == [["s", "y", "", 4, "backend"]]
+    assert lost(first, no_dust)[["backend", "parameter", "what"]].to_numpy().tolist() == [
+        ["x", "dust_av", "parameter"], ["y", "dust_av", "parameter"],
+    ]  # fmt: skip
+    few = lost(first, first[first.axis == "all"])
+    assert set(few.what) == {"rows"}
+    assert few.rows.sum() == 4
+    broken = pd.concat([first, table_of([Row("s", "z", "", "failed", np.nan, reason="fire")])])
+    assert lost(first, broken).to_numpy().tolist() == [["s", "z", "", 0, "failed"]]
+    x, y = (table[table.backend == b] for b, table in (("x", first), ("y", no_dust)))
+    assert list(lost(x, y).what) == ["rows"]  # one backend against another, which gives less
+
+
+def test_suites_of_parts_alone_are_compared_part_by_part() -> None:
+    of_all = [Row(s, "x", "", "flagged", 0.0, axis=a) for s, a in (("s", "all"), ("s", "part"), ("t", "all"))]
+    parts = [Row("t", "x", "", "flagged", 0.0, axis="part"), Row("t", "x", "", "rate", 1.0)]
+    first, second = whole(table_of([*of_all, parts[0]]), table_of([*of_all[:2], *parts]))
+    assert list(zip(first.suite, first.axis, strict=True)) == [("s", "all"), ("t", "all"), ("t", "part")]
+    assert list(zip(second.suite, second.axis, strict=True)) == [("s", "all"), ("t", "part"), ("t", "all")]
 
 
 def test_rows_without_an_error_are_no_tests() -> None:

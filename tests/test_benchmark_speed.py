@@ -57,14 +57,13 @@ HOLD = "from galfit_ml.benchmark.speed import peak_memory; print(peak_memory());
 def test_memory_is_that_of_the_process_itself_and_grows_with_what_it_holds() -> None:
     """Not that of the one which starts it: here of 300 MB more."""
     held = bytearray(b"x") * (300 * 2**20)
-    own = peak_memory()
     told = subprocess.run(
         [sys.executable, "-c", f"{HOLD}; print(peak_memory())"], capture_output=True, text=True, check=True
     )
     before, after = map(float, told.stdout.split())
     assert 150 < after - before < 400
     if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text()
+        own, status = peak_memory(), Path("/proc/self/status").read_text()
         assert own >= len(held) / 2**20
         assert f"VmHWM:\t{own * 2**10:8.0f} kB" in status
     assert 50 < before < 20_000
@@ -76,6 +75,10 @@ def test_no_more_spectra_than_asked_for_are_measured(tmp_path: Path, monkeypatch
     Run(SUITE, ("emcee",), 1, tmp_path)()
     rows = json.loads((tmp_path / "speed" / "emcee" / "speed.json").read_text())
     assert {r["low"] for r in rows} == {1}
+    Run(SUITE, ("emcee",), 1, tmp_path, {"emcee": {"workers": 2}})()
+    about = json.loads((tmp_path / "speed" / "emcee" / "about.json").read_text())
+    assert [one["workers"] for one in about["ran"]] == ["2"]  # what was measured before is gone
+    assert len(about["code"]) == 1
 
 
 @pytest.mark.slow

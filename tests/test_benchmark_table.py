@@ -55,6 +55,27 @@ def test_the_summary_has_a_column_for_each_backend_and_a_dash_for_what_is_missin
     assert any("batch 16" in line and "12.5" in line for line in lines)
 
 
+def test_the_summary_of_a_suite_that_repeats_its_galaxies_is_of_the_first_part() -> None:
+    parts = [
+        Row("s", "cnn", "redshift", "success", value, axis="part", bin=name, n=40, direction="higher")
+        for name, value in (("as simulated", 0.7), ("no blue arm", 0.3))
+    ]
+    lines = list(summary(table_of([*parts, Row("s", "cnn", "", "rate", 3.0, n=80)])))
+    assert next(line for line in lines if line.startswith("redshift right")).split()[2:] == ["0.7"]
+    assert lines[1].split() == ["spectra", "80"]
+
+
+def test_ratios_are_compared_by_their_logarithms() -> None:
+    from galfit_ml.benchmark import compare
+
+    def ratio(value: float, error: float) -> pd.DataFrame:
+        return table_of([Row("s", "cnn", "redshift", "crps_over_emcee", value, error=error, direction="lower")])
+
+    up, down = (compare(ratio(1.0, 0.2), ratio(value, 0.2 * value)).iloc[0] for value in (3.0, 1 / 3))
+    assert up.p == pytest.approx(down.p)
+    assert (up.verdict, down.verdict) == ("worse", "better")
+
+
 def test_holm_is_stricter_than_single_tests_and_stops_at_the_first_that_fails() -> None:
     p = np.array([0.2, 0.001, 0.02, 0.012])
     assert holm(p, 0.05).tolist() == [False, True, True, True]

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.galaxy import GalaxyModel
+from galfit_ml.simulate.prior import coordinate
 from galfit_ml.testing import default_instrument, simulated_batch
 from galfit_ml_emcee.ensemble import ensemble
 from galfit_ml_emcee.fit_one import cell_prior
 from galfit_ml_emcee.likelihood import N_DIM, NOISE_SCALE_SIGMA, Likelihood
 from galfit_ml_emcee.nuisances import ArmErrors, MarginalArm
-from galfit_ml_emcee.optimise import find_start
+from galfit_ml_emcee.optimise import climb, derivatives, find_start
 from galfit_ml_emcee.plan import make_plan
+from galfit_ml_emcee.profiles import HELD, valley_points
 from galfit_ml_emcee.settings import SamplerSettings
 from galfit_ml_emcee.surrogate import DEPTH, Compression, Pupil, Whitening
 from galfit_ml_emcee.target import Target
@@ -175,6 +177,35 @@ def test_a_galaxy_is_learnt_to_within_a_few_e_folds(galaxy: tuple[Target, Any]) 
     assert scatter < 0.7 * truth.std()  # what a surrogate would do that knows nothing but the mean
     assert plan.error < 3.0
     assert walkers.acceptance_fraction.mean() > 0.15
+
+
+def test_a_held_coordinate_stays_and_the_others_are_at_their_best(galaxy: tuple[Target, Any]) -> None:
+    target, start = galaxy
+    held = torch.tensor([coordinate("formation_age"), coordinate("tau")])
+    x = start.x[:1].repeat(2, 1)
+    x[[0, 1], held] = torch.tensor([-1.0, 1.0], dtype=x.dtype)
+    with torch.no_grad():
+        before = target.likelihood(x)
+        value, found, _ = climb(target.likelihood, x, 12, held=held)
+        gradient, hessian = derivatives(target.likelihood, found)
+    assert found[[0, 1], held].tolist() == [-1.0, 1.0]
+    assert (value > before).all()
+    assert (value <= start.log_density[0] + 0.5).all()
+    for k in range(2):
+        others = [i for i in target.free if i != held[k]]
+        step = torch.linalg.solve(hessian[k][others][:, others], gradient[k, others])
+        assert float(0.5 * gradient[k, others] @ step) < 1.0  # what is left to gain
+
+
+def test_valleys_are_followed_to_both_ends_of_the_prior(galaxy: tuple[Target, Any]) -> None:
+    target, start = galaxy
+    with torch.no_grad():
+        points = valley_points(target, start, np.random.RandomState(1))
+    reached = [points[:, target.free.index(coordinate(name))] for name in HELD if coordinate(name) in target.free]
+    assert sum(one.min() < -1.7 and one.max() > 1.7 for one in reached) >= 4
+    depth = float(start.log_density[0]) - target.log_density(points)
+    assert np.median(depth[np.isfinite(depth)]) < 40
+    assert np.isfinite(depth).mean() > 0.8
 
 
 def test_the_same_seed_makes_the_same_plan(galaxy: tuple[Target, Any]) -> None:

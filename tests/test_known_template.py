@@ -11,6 +11,7 @@ import pytest
 from benchmarks import known_template
 from galfit_ml.benchmark import Suite, get_suite, score
 from galfit_ml.benchmark.errors import BenchmarkError
+from galfit_ml.benchmark.folder import check_about, opened
 from galfit_ml.benchmark.spectra import shard_names
 from galfit_ml.benchmark.suite import Part
 from galfit_ml.flags import Flag
@@ -23,10 +24,9 @@ BRIGHT = Suite("bright", "bright galaxies", seed=7, shard=8, n_draws=100, parts=
 def test_bright_galaxies_are_found_and_the_numbers_stand_beside_those_of_backends(tmp_path: Path) -> None:
     known = known_template.KnownTemplate()
     folder = tmp_path / BRIGHT.name / known_template.NAME
-    folder.mkdir(parents=True)
-    known_template.check_about(folder, known_template.about(BRIGHT, 24))
-    for name, size in shard_names(BRIGHT, 24):
-        known_template.answered(known, BRIGHT, 24, name, size).write(folder / f"{name}.npz")
+    with opened(folder, known_template.about(BRIGHT, 24), same_for_any_n=True) as own:
+        for name, size in shard_names(BRIGHT, 24):
+            own.write(name, known_template.answered(known, BRIGHT, 24, name, size), {}, "0123456789ab")
     rows, points = score(BRIGHT, tmp_path / BRIGHT.name)
     assert list(points["spectrum"]) == list(range(24))
     assert set(rows["backend"]) == {known_template.NAME}
@@ -66,4 +66,9 @@ def test_spectra_that_something_was_done_to_are_refused(tmp_path: Path, capsys: 
     suite = get_suite("moons-snr")
     (folder / "about.json").write_text('{"galfit_ml": "0.0.1"}')
     with pytest.raises(BenchmarkError, match="answers of another run"):
-        known_template.check_about(folder, known_template.about(suite, 10))
+        check_about(folder, known_template.about(suite, 10))
+    other = folder.with_name("cnn")
+    folder.rename(other)
+    (other / "about.json").write_text('{"spectra": "others"}')
+    assert known_template.main(["moons-snr", "--out", str(tmp_path)]) == 2
+    assert "answers to other spectra" in capsys.readouterr().err

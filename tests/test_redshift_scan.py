@@ -120,6 +120,32 @@ def test_peaks_have_their_probability_and_flags(share: float, flags: Flag) -> No
     assert solutions.peaks[0].log_evidence == pytest.approx(0 if share > 0.5 else np.log(0.4 / 0.3 * 2 / 5), abs=0.03)
 
 
+def test_chains_may_rank_redshifts_otherwise_than_the_scan() -> None:
+    scan = solve((0.8, 5 * STEP, 0.95), (0.1, 2 * STEP, 0.05))
+    assert scan.flags == Flag(0)
+    assert scan.weighed(np.array([0.6, 0.4])).flags == Flag.AMBIGUOUS_REDSHIFT
+    assert scan.weighed(np.array([0.45, 0.45])).flags == Flag.AMBIGUOUS_REDSHIFT | Flag.NO_CLEAR_MINIMUM
+    other = scan.weighed(np.array([0.02, 0.98]))
+    assert other.flags == Flag(0)
+    assert [p.redshift for p in other.peaks[:2]] == [pytest.approx(0.1, abs=1e-3), pytest.approx(0.8, abs=1e-3)]
+    assert [p.probability for p in other.peaks[:2]] == pytest.approx([0.98, 0.02], abs=1e-3)
+    assert other.diagnostics()["redshift_1"] == other.peaks[0].redshift
+    same = scan.weighed(np.array([p.share for p in scan.sampled]))
+    assert [p.probability for p in same.peaks] == pytest.approx([p.probability for p in scan.peaks])
+    given = Solutions.given(0.3).weighed(np.ones(1))
+    assert (given.peaks, given.flags) == (Solutions.given(0.3).peaks, Flag(0))
+
+
+def test_spread_redshifts_stay_within_half_a_step_of_the_grid() -> None:
+    solutions = solve((0.8, 5 * STEP, 0.6), (0.1, 2 * STEP, 0.4))
+    drawn = solutions.spread(4000, STEP, np.random.default_rng(1), solutions.probability)
+    ln, grid_ln = np.log1p(drawn), np.log1p(solutions.redshift)
+    offset = (ln - grid_ln[np.abs(ln[:, None] - grid_ln).argmin(axis=1)]) / STEP
+    assert np.abs(offset).max() <= 0.5 + 1e-6
+    assert offset.std() == pytest.approx(12**-0.5, abs=0.02)
+    assert (drawn > 0.5).mean() == pytest.approx(0.6, abs=0.03)
+
+
 def test_neighbouring_peaks_share_the_space_between_them() -> None:
     near = float(np.expm1(np.log1p(0.3) + 3 * np.log1p(WINDOW)))
     solutions = solve((0.3, 3 * STEP, 0.6), (near, 3 * STEP, 0.4))

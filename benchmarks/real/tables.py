@@ -65,7 +65,9 @@ def misses(table: pd.DataFrame) -> list[str]:
     for _, one in table[narrow_galaxies(table) & beyond.to_numpy()].iterrows():
         found = f"{one['redshift_1']:.4f}"
         told = (f"{one['redshift_probability_1']:.2f}", f"{one['signal_to_noise']:.1f}", one["zwarn"])
-        lines.append(row(one["id"], one["set"], f"{one['z']:.4f}", found, *told, flag_names(one["flags"]).replace("|", ", ")))
+        lines.append(
+            row(one["id"], one["set"], f"{one['z']:.4f}", found, *told, flag_names(one["flags"]).replace("|", ", "))
+        )
     return lines
 
 

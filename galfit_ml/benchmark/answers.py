@@ -6,7 +6,7 @@ import io
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from galfit_ml.benchmark.errors import BenchmarkError
 from galfit_ml.benchmark.spectra import Shard
+from galfit_ml.flags import Flag
 from galfit_ml.posterior import Posterior
 from galfit_ml.writing import write_whole
 
@@ -56,6 +57,11 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self.flags)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether no spectrum has an answer."""
+        return bool(((self.flags & int(Flag.FAILED)) != 0).all())
 
     @classmethod
     def of(cls, posterior: Posterior, shard: Shard, seconds: float, *, latent: bool) -> Answers:
@@ -101,7 +107,11 @@ class Answers:
 
 
 def joined(parts: Sequence[Answers]) -> Answers:
-    """Answers one after the other; truth columns that not all have are left out."""
+    """Answers one after the other; truth columns that not all have are left out.
+
+    A shard in which every spectrum failed has no embedding: it gets one of NaN, as wide as that of the others.
+    """
+    parts = _as_wide(parts)
     first = parts[0]
     if any(part.names != first.names for part in parts):
         raise BenchmarkError("Shards of one backend report different parameters: they are of different versions.")
@@ -126,34 +136,14 @@ def joined(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def check_about(folder: Path, about: dict[str, Any]) -> None:
-    """Answers of other spectra, options or versions must not be mixed with these: BenchmarkError says what differs.
-
-    Where nothing is answered yet, nothing can be mixed. What it ran on may differ, and what an older file lacks.
-    """
-    path = folder / ABOUT
-    if not (path.exists() and any(folder.glob("*.npz"))):
-        write_whole(path, json.dumps(about, indent=1).encode())
-        return
-    known = read_about(folder)
-    different = [k for k in sorted({*known} & {*about} - {"machine"}) if known[k] != about[k]]
-    if different:
-        listed = "; ".join(f"{k} was {known.get(k)!r}, is {about.get(k)!r}" for k in different)
-        raise BenchmarkError(
-            f"'{folder}' holds answers of another run ({listed}). Results of different versions or settings must not "
-            "be mixed: name another --out, or delete that folder."
-        )
-
-
-def check_spectra(suite: Path, about: dict[str, Any]) -> None:
-    """Backends of one suite answer the same spectra: BenchmarkError where another one in its folder has had others."""
-    for path in sorted(suite.glob(f"*/{ABOUT}")):
-        other = path.parent.name != about["backend"] and any(path.parent.glob("*.npz"))
-        if other and read_about(path.parent).get("spectra") != about["spectra"]:
-            raise BenchmarkError(
-                f"'{path.parent}' holds answers to other spectra of a suite of the same name, '{about['suite']}': its "
-                "seed, parts, draws or shards were others. Name another --out, or give the suite another name."
-            )
+def _as_wide(parts: Sequence[Answers]) -> list[Answers]:
+    width = max(part.embedding.shape[1] for part in parts)
+    return [
+        replace(part, embedding=np.full((len(part), width), np.nan, dtype=np.float32))
+        if part.all_failed and part.embedding.shape[1] == 0
+        else part
+        for part in parts
+    ]
 
 
 def read_about(folder: Path) -> dict[str, Any]:

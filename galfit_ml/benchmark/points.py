@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,18 @@ from galfit_ml.parameters import GALAXY
 Floats = NDArray[np.float64]
 
 SEED = 20
+EXPOSURE = re.compile(r"-\d+s$")
+"""How the names of spectra end where their galaxies are observed with several exposures."""
+
 LEAST_REDSHIFT = -0.99
 """Of draws: what lies below is no redshift, and as wrong as this."""
 
 
 def points_of(answers: Answers, suite: str, backend: str) -> pd.DataFrame:
-    """The points of a backend; the columns are those of docs/benchmark.md."""
+    """The points of a backend; the columns are those of docs/benchmark.md.
+
+    `galaxy` is the same for all spectra of a galaxy, whoever answers and however many were asked for.
+    """
     n, truth = len(answers), answers.truth
     failed = (answers.flags & int(Flag.FAILED)) != 0
     table: dict[str, Any] = {
@@ -29,6 +36,7 @@ def points_of(answers: Answers, suite: str, backend: str) -> pd.DataFrame:
         "backend": backend,
         "spectrum": answers.number,
         "id": answers.ids,
+        "galaxy": galaxies(answers),
         **{f"true_{k}" if k in GALAXY.names else k: v for k, v in truth.items() if k not in answers.names},
         "flags": answers.flags,
         "failed": failed,
@@ -45,6 +53,19 @@ def points_of(answers: Answers, suite: str, backend: str) -> pd.DataFrame:
         hours = [f"{hours:g} h" for hours in np.round(table["exposure"], 3)]
         table["exposure and class"] = [f"{a} {b}" for a, b in zip(hours, truth["class"], strict=True)]
     return pd.DataFrame(table)
+
+
+def galaxies(answers: Answers) -> list[str]:
+    """[n] what tells galaxies apart: name without the exposure time, class, true redshift and magnitude.
+
+    The surveys of two parts give their galaxies the same names, and those of a grid are numbered anew where more are
+    asked for. Redshifts are drawn, and have all their digits on every machine; magnitudes are calculated.
+    """
+    nothing = np.full(len(answers), np.nan)
+    redshift, magnitude = (answers.truth.get(name, nothing) for name in ("redshift", "magnitude"))
+    kinds = answers.truth.get("class", np.full(len(answers), ""))
+    told = zip(answers.ids, kinds, redshift, magnitude, strict=True)
+    return [" ".join(f"{EXPOSURE.sub('', str(name))} {kind} z{z:.6f} m{m:.1f}".split()) for name, kind, z, m in told]
 
 
 def _one(name: str, draws: Floats, truth: Floats, rng: np.random.Generator) -> dict[str, Floats]:
@@ -67,7 +88,8 @@ def _quantiles(draws: Floats) -> Floats:
 def _redshift(answers: Answers, table: dict[str, Any]) -> dict[str, Any]:
     """The best redshift (the most probable one where a backend tells, else the median), its probability, if right.
 
-    NaN where there is no answer, whatever a search may have found before it failed, and of a backend without redshifts.
+    NaN where there is no answer, whatever a search may have found before it failed, and of a backend without redshifts,
+    none of which is right; `gives_redshift` says so.
     """
     n = len(answers)
     told, median = answers.told["redshift_1"], table.get("median_redshift", np.full(n, np.nan))
@@ -80,6 +102,7 @@ def _redshift(answers: Answers, table: dict[str, Any]) -> dict[str, Any]:
     known = answers.told["redshift_probability_1"]
     true = np.asarray(table.get("true_redshift", np.full(n, np.nan)), dtype=np.float64)
     return {
+        "gives_redshift": "redshift" in answers.names or bool(np.isfinite(told).any()),
         "best_redshift": best,
         "redshift_probability": np.where(np.isfinite(known) & np.isfinite(best), known, share),
         "right": is_right(best, true),

@@ -33,12 +33,15 @@ def report_data(folder: Path) -> ReportData:
 
 
 def _commands(folder: Path) -> dict[str, str]:
-    """The options of each backend that were not the usual ones."""
+    """Options of each backend other than the usual ones, and of how many states of the code its answers are."""
     out = {}
     for path in sorted(folder.glob(f"**/{ABOUT}")):
         known = read_about(path.parent)
-        if known.get("options"):
-            out[f"{known['suite']}, {known['backend']}"] = ", ".join(f"{k}={v}" for k, v in known["options"].items())
+        told = [f"{k}={v}" for k, v in (known.get("options") or {}).items()]
+        states = len(known.get("code") or ())
+        told += [f"answers of {states} states of the code"] if states > 1 else []
+        if told:
+            out[f"{known['suite']}, {known['backend']}"] = ", ".join(told)
     return out
 
 

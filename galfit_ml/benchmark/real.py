@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,21 @@ def real_shards(suite: Suite, folder: Path, n: int) -> Iterator[Shard]:
             truth = _truth(own, rows[part], f"{own.name} ({instrument})")
             first = (index * len(groups) + number) * suite.shard
             yield Shard(f"{number:02d}-{index:04d}", chosen, truth | {"snr": measured_snr(chosen)}, first)
+
+
+def contents(folder: Path) -> str:
+    """Short hash of what a folder holds, wherever it lies: its sets, and name, class and redshift of every spectrum.
+
+    Raises:
+        FileFormatError: as for `real_shards`.
+    """
+    digest = hashlib.sha256()
+    for name in sets_of(folder):
+        known = read_real(folder, name).known
+        digest.update(f"{name} {len(known)}\n".encode())
+        for row in known[["id", "class", "z"]].itertuples(index=False):
+            digest.update(f"{row[0]} {row[1]} {row[2]!r}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _ranks(sets: list[RealSet]) -> list[dict[int, int]]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from galfit_ml.benchmark.answers import ABOUT, Answers, joined, read_about
+from galfit_ml.benchmark.described import described
 from galfit_ml.benchmark.errors import BenchmarkError
 from galfit_ml.benchmark.latent import latent_rows, with_projection
 from galfit_ml.benchmark.points import points_of
 from galfit_ml.benchmark.run import FAILURE
-from galfit_ml.benchmark.scoring import Scorer, described
+from galfit_ml.benchmark.scoring import Scorer
 from galfit_ml.benchmark.suite import Suite
-from galfit_ml.benchmark.table import COLUMNS, Row, machine, read_rows, read_table, table_of, write_table
+from galfit_ml.benchmark.table import COLUMNS, ENDINGS, Row, machine, read_rows, read_table, table_of, write_table
 from galfit_ml.benchmark.versus import versus
 
 ROWS, POINTS, SPEED = "rows", "points", "speed.json"
@@ -34,18 +36,18 @@ def answers_in(folder: Path) -> Answers | None:
 def score(suite: Suite, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows and points of every backend that has answered a suite, from the suite's folder of results.
 
-    Rows are of the version and the machine that answered, not of those that score.
+    Rows are of the version and the machines that answered, not of those that score.
     """
     rows: list[Row] = []
     points, made = [], {}
     for own in sorted(path for path in folder.iterdir() if (path / ABOUT).is_file()):
         answers, about = answers_in(own), read_about(own)
-        made[own.name] = str(about["galfit_ml"]), str(about.get("machine", machine()))
+        made[own.name] = str(about["galfit_ml"]), machines_of(about)
         if answers is not None:
             table = with_projection(points_of(answers, suite.name, own.name), answers)
             points.append(table)
             rows += [*Scorer(suite, own.name, table).rows(answers), *latent_rows(suite, own.name, table, answers)]
-            rows.append(_rate(suite, own.name, answers))
+            rows.append(_rate(suite, own.name, answers, about))
         rows += _failure(suite, own)
     together = pd.concat(points, ignore_index=True) if points else pd.DataFrame()
     rows += versus(suite, together)
@@ -54,10 +56,22 @@ def score(suite: Suite, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table_of([*rows, *(published(suite) if rows else ())]), together
 
 
-def _rate(suite: Suite, backend: str, answers: Answers) -> Row:
-    """Spectra per second while the suite ran."""
+def machines_of(about: Mapping[str, Any]) -> str:
+    """The machines that answered, in words; this one where none was noted."""
+    noted = [about.get("machine", ""), *(one.get("machine", "") for one in about.get("ran", ()))]
+    return "; ".join(dict.fromkeys(str(name) for name in noted if name)) or machine()
+
+
+def ran_with(about: Mapping[str, Any]) -> str:
+    """How many workers and which device answered, such as "workers=2, device=cpu; workers=4"."""
+    runs = [", ".join(f"{k}={v}" for k, v in one.items() if k != "machine") for one in about.get("ran", ())]
+    return "; ".join(dict.fromkeys(text for text in runs if text))
+
+
+def _rate(suite: Suite, backend: str, answers: Answers, about: Mapping[str, Any]) -> Row:
+    """Spectra per second while the suite ran, whatever else the machine had to do; the reason says with what."""
     rate = len(answers) / float(answers.seconds.sum())
-    more = {"unit": "1/s", "direction": "higher", "n": len(answers)}
+    more = {"unit": "1/s", "direction": "higher", "n": len(answers), "reason": ran_with(about)}
     return Row(suite.name, backend, "", "rate", rate, **more)  # type: ignore[arg-type]
 
 
@@ -89,10 +103,13 @@ def published(suite: Suite) -> Iterator[Row]:
 
 
 def write_results(folder: Path, rows: pd.DataFrame, points: pd.DataFrame, ending: str) -> None:
-    """Tables of one suite into its folder; `ending` is ".csv" or ".parquet"."""
+    """Tables of one suite into its folder; `ending` is ".csv" or ".parquet". Older points go where there are none."""
     write_table(rows, folder / f"{ROWS}{ending}")
     if len(points):
         write_table(points, folder / f"{POINTS}{ending}")
+        return
+    for kind in ENDINGS:
+        (folder / f"{POINTS}{kind}").unlink(missing_ok=True)
 
 
 def read_results(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

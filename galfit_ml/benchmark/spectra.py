@@ -90,12 +90,8 @@ def _placed(suite: Suite, n: int, name: str, size: int) -> tuple[int, int, _Surv
 
 def _first_alike(suite: Suite, number: int) -> int:
     """The first part that differs in nothing but what is done to its spectra: their galaxies and noise are the same."""
-    plain = [_plain(part) for part in suite.parts]
+    plain = [part.plain for part in suite.parts]
     return plain.index(plain[number])
-
-
-def _plain(part: Part) -> Part:
-    return replace(part, label="", change="none", rebin=1)
 
 
 def shards(suite: Suite, n: int) -> Iterator[Shard]:
@@ -115,7 +111,7 @@ class _Survey:
     @property
     def plain(self) -> _Survey:
         """The same without what is done to its spectra."""
-        return replace(self, part=_plain(self.part))
+        return replace(self, part=self.part.plain)
 
     def settings(self, n_chunks: int) -> SurveySettings:
         """Of whole chunks: what a chunk holds must not depend on how many spectra are wanted (but for the grid)."""

@@ -1,7 +1,8 @@
 """Speed and memory of a backend: spectra per second, latency and peak memory against batch and draws.
 
 Each setting is measured in a process of its own, so that memory is that of this setting. The first, untimed call loads
-what has to be loaded; of the others the fastest counts. A batch that would take longer than `PATIENCE` is left out.
+what has to be loaded; of the others the fastest counts. What worker processes hold is not counted, nor the memory of a
+GPU. A batch that would take longer than `PATIENCE` is left out.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Taken:
-    """What it took: seconds of the fastest call, MB at most (resident, with the interpreter)."""
+    """What it took: seconds of the fastest call, MB at most (resident, with the interpreter, without its workers)."""
 
     seconds: float
     megabytes: float

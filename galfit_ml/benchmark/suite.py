@@ -32,7 +32,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,11 @@ class Part:
         """In tables."""
         return self.label or self.change
 
+    @property
+    def plain(self) -> Part:
+        """The same galaxies and noise, before anything is done to their spectra."""
+        return replace(self, label="", change="none", rebin=1)
+
 
 @dataclass(frozen=True)
 class Published:
@@ -122,7 +127,7 @@ class Suite:
         kind: one of `KINDS`.
         seed: of the spectra.
         n: spectra by default.
-        n_draws: posterior draws of each.
+        n_draws: posterior draws of each, at least 2.
         shard: spectra that are answered and kept at a time.
         bins: axis -> edges.
         split: of `SPLITS`: truth columns whose values make bins of their own.
@@ -151,8 +156,10 @@ class Suite:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}.")
         if self.kind != "real" and not self.parts:
             raise ValueError("a suite of mocks needs at least one [[parts]].")
-        if min(self.n, self.n_draws, self.shard) < 1:
-            raise ValueError("n, n_draws and shard must be at least 1.")
+        if min(self.n, self.shard) < 1:
+            raise ValueError("n and shard must be at least 1.")
+        if self.n_draws < 2:
+            raise ValueError(f"n_draws must be at least 2, not {self.n_draws}: one draw says nothing of a width.")
         for column in self.split:
             if column not in SPLITS:
                 raise ValueError(f"split must be of {', '.join(SPLITS)}, not {column!r}.")
@@ -175,6 +182,11 @@ class Suite:
             raise FileFormatError(f"'{path}' cannot be read as a suite: {error}") from error
         own: dict[str, Convert] = {"bins": _bins, "split": _texts, "parts": _parts, "published": _published}
         return construct(cls, content, str(path), own)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether parts have the same galaxies, and differ in nothing but what is done to their spectra."""
+        return len({part.plain for part in self.parts}) < len(self.parts)
 
     @property
     def same_for_any_n(self) -> bool:

@@ -20,14 +20,16 @@ SHOWN = {
     ("log_stellar_mass", "coverage_68"): "coverage 68 %: mass",
     ("log_sfr", "coverage_68"): "coverage 68 %: SFR",
     ("all", "tarp_ks"): "TARP: largest deviation",
-    ("", "rate"): "spectra per second",
+    ("all", "tarp_ks_chance"): "  the same by chance",
+    ("", "answered"): "share answered",
+    ("", "rate"): "spectra per s, whole run",
 }
 """(parameter, metric) -> how it is called here."""
 
 
 def summary(rows: pd.DataFrame) -> Iterator[str]:
     """A table of the main numbers of one suite: a line a number, a column a backend."""
-    whole = rows[rows["axis"] == "all"]
+    whole = _whole(rows)
     backends = sorted(set(whole["backend"]))
     yield f"{'':26s}" + "".join(f"{name:>20s}" for name in backends)
     asked = whole[whole["metric"] == "rate"].set_index("backend")["n"]
@@ -44,6 +46,14 @@ def summary(rows: pd.DataFrame) -> Iterator[str]:
         own = part.set_index("backend")
         label = f"1/s, {axis.removeprefix('batch, ')}, batch {size:g}"
         yield f"{label:26s}" + "".join(f"{_number(own, name):>20s}" for name in backends)
+
+
+def _whole(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of all spectra; those of the first part, and the rate, where a suite has the same galaxies in every part."""
+    whole, parts = rows[rows["axis"] == "all"], rows[rows["axis"] == "part"]
+    if (whole["metric"] == "answered").any() or parts.empty:
+        return whole
+    return pd.concat([whole[whole["metric"] == "rate"], parts[parts["bin"] == parts["bin"].iloc[0]]])
 
 
 def _number(own: pd.DataFrame, name: str) -> str:

@@ -20,7 +20,8 @@ EXAMPLES = """examples:
   galfit-ml benchmark report results/ --out report.html --figures figures/
   galfit-ml benchmark compare results-old/ results-new/
 
-A run that was stopped goes on when the same command is typed again; --n may grow.
+A run that was stopped goes on when the same command is typed again; --n may grow (a shard that was not full is asked
+again, whole).
 """
 
 
@@ -102,6 +103,7 @@ def run_suites(arguments: argparse.Namespace) -> int:
 
 def _run_one(suite: Suite, arguments: argparse.Namespace) -> int:
     from galfit_ml.benchmark import Run, score, write_results
+    from galfit_ml.benchmark.code_state import states
     from galfit_ml.benchmark.summary import summary
     from galfit_ml.progress import shown_progress
 
@@ -113,6 +115,8 @@ def _run_one(suite: Suite, arguments: argparse.Namespace) -> int:
         run = Run(suite, names, arguments.n or suite.n, arguments.out, options, arguments.data, progress)
         run()
     rows, points = score(suite, run.folder)
+    for told in states(run.folder):
+        tell(f"galfit-ml: {told}")
     write_results(run.folder, rows, points, f".{arguments.format}")
     print("\n".join(summary(rows)))
     failed = rows[(rows["metric"] == "failed") & rows["backend"].isin(names)]
@@ -137,16 +141,29 @@ def run_report(arguments: argparse.Namespace) -> int:
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
-    """Print what changed; 1 where something became worse."""
+    """Print what changed, and what is missing; 1 where something became worse, or a backend or parameter was lost."""
     from galfit_ml.benchmark import compare
+    from galfit_ml.benchmark.comparison import lost, whole
     from galfit_ml.benchmark.summary import changes
 
-    tables = [_rows_of(path) for path in (arguments.first, arguments.second)]
+    first, second = (_rows_of(path) for path in (arguments.first, arguments.second))
     if not arguments.bins:
-        tables = [table[table["axis"] == "all"] for table in tables]
-    found = compare(*tables)
+        first, second = whole(first, second)
+    missing = lost(first, second)
+    for row in missing.itertuples():
+        print(_told(row))
+    found = compare(first, second)
     print("\n".join(changes(found, everything=arguments.all)))
-    return int((found["verdict"] == "worse").any())
+    grave = missing["what"].isin(("failed", "backend", "parameter"))
+    return int((found["verdict"] == "worse").any() or grave.any())
+
+
+def _told(missing: Any) -> str:
+    """A line of `lost`."""
+    name = f"{missing.suite} {missing.backend}"
+    if missing.what == "failed":
+        return f"{name}: failed in B"
+    return f"{name} {missing.parameter}".rstrip() + f": {missing.rows} rows of A are not in B (lost: {missing.what})"
 
 
 def _rows_of(path: Path) -> Any:

@@ -94,7 +94,8 @@ class EmceeBackend:
         with torch.no_grad(), one_thread():
             try:
                 return self._machine.fit(Native.of(batch), request, news)
-            except (GalfitMLError, RuntimeError) as error:
+            # emcee and numpy.linalg say with a ValueError that a chain or a matrix is degenerate.
+            except (GalfitMLError, RuntimeError, ValueError, ArithmeticError) as error:
                 return _failed((batch, request), str(error))
 
 

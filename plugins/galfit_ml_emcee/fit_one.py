@@ -31,7 +31,7 @@ from galfit_ml_emcee.optimise import Start, find_start
 from galfit_ml_emcee.options import Options
 from galfit_ml_emcee.redshift_scan import RedshiftScan, scan_input
 from galfit_ml_emcee.report import Fit, to_posterior
-from galfit_ml_emcee.sampler import Chain, sample
+from galfit_ml_emcee.sampler import Chain, sample, share_there
 from galfit_ml_emcee.settings import SamplerSettings
 from galfit_ml_emcee.solutions import Peak, Solutions, axis_range, read_scan, scan_axis
 from galfit_ml_emcee.target import Target
@@ -108,6 +108,7 @@ class Machine:
             for number, peak in enumerate(solutions.sampled)
         )
         weights, error = _weights(chains, solutions, rng)
+        chains = tuple(_judged(c, w, self.options.sampler) for c, w in zip(chains, weights, strict=True))
         draws = draw(chains, weights, request.n_samples, rng, others(solutions) if others else None)
         if prior.fixed:
             draws = _exactly(draws, limits[0])
@@ -132,7 +133,7 @@ class Machine:
             spectrum = native.trimmed(0)
 
             def make(n: int, rng: np.random.Generator) -> tuple[Galaxies, Floats]:
-                redshift = rng.choice(own.redshift, size=n, p=p / p.sum())
+                redshift = np.clip(own.spread(n, scan.axis.step, rng, p), *limits)
                 return library_draws(scan, data, spectrum, redshift, rng)
 
             return make
@@ -221,6 +222,12 @@ def _weights(chains: tuple[Chain, ...], solutions: Solutions, rng: np.random.Gen
         return together * scanned / scanned.sum(), error
     log_z = np.array([e.log_z + peak.log_width for e, peak in zip(found, solutions.sampled, strict=True)])
     return together * np.exp(log_z - logsumexp(log_z)), error
+
+
+def _judged(chain: Chain, weight: float, settings: SamplerSettings) -> Chain:
+    """The chain, converged if it is worth what its weight asks for: while it ran only the scan's share was known."""
+    enough = share_there(chain.quality, len(chain.x), settings.scaled(min(float(weight), 1.0))) >= 1.0
+    return replace(chain, converged=chain.converged and enough)
 
 
 def _exactly(draws: Draws, redshift: float) -> Draws:

@@ -36,7 +36,7 @@ def library_draws(
         scan: with the templates.
         data: the spectrum laid out for it, one row.
         spectrum: the same at its native pixels.
-        redshift: [n] drawn from p(z), on the grid of the scan.
+        redshift: [n] drawn from p(z), each within half a step of the grid of the scan.
         rng: source of all randomness.
     """
     lags = np.rint(np.log1p(redshift) / scan.axis.step).astype(int)

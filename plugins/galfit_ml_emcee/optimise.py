@@ -69,8 +69,8 @@ def find_start(
     x = _draws(likelihood, generator, redshift, n_draws)
     value = likelihood(x)
     x = x[_best_of_both_branches(likelihood, x, value, n_keep)]
-    first = _climb(likelihood, x, n_steps)
-    second = _climb(likelihood, _kicked(first[1][first[0].argmax()]), n_steps)
+    first = climb(likelihood, x, n_steps)
+    second = climb(likelihood, _kicked(first[1][first[0].argmax()]), n_steps)
     value, x, hessian = (torch.cat(pair) for pair in zip(first, second, strict=True))
     order = torch.argsort(value, descending=True)
     if not torch.isfinite(value[order[0]]):
@@ -125,14 +125,15 @@ def _draws(likelihood: Likelihood, generator: torch.Generator, redshift: float, 
     return x
 
 
-def _climb(likelihood: Likelihood, x: Tensor, n_steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def climb(likelihood: Likelihood, x: Tensor, n_steps: int, held: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Damped Gauss-Newton ascent of several points at once: density [k], points [k, d], Hessian [k, d, d].
 
-    A point rests when it gains little, or lies so far below the best that it will not matter.
+    Coordinate held[i] of point i stays where it is; its row and column of the Hessian are those of the unit matrix. A
+    point rests when it gains little, or lies so far below the best that it will not matter.
     """
     damping = torch.full((len(x),), 1.0, dtype=x.dtype)
     x, value = x.clone(), likelihood(x)
-    gradient, hessian = derivatives(likelihood, x)
+    gradient, hessian = _held(derivatives(likelihood, x), held)
     patience = torch.full((len(x),), PATIENCE)
     for step in range(n_steps):
         live = patience > 0
@@ -150,8 +151,21 @@ def _climb(likelihood: Likelihood, x: Tensor, n_steps: int) -> tuple[Tensor, Ten
         damping[rows] = torch.where(accept, damping[rows] / 5, damping[rows] * 4).clamp(1e-4, 1e6)
         patience[rows] = torch.where(gain > LEAST_GAIN, PATIENCE, patience[rows] - 1)
         if len(went):
-            gradient[went], hessian[went] = derivatives(likelihood, x[went])
+            own = None if held is None else held[went]
+            gradient[went], hessian[went] = _held(derivatives(likelihood, x[went]), own)
     return value, x, hessian
+
+
+def _held(found: tuple[Tensor, Tensor], held: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Derivatives with those of a held coordinate of each point taken out."""
+    gradient, hessian = found
+    if held is not None:
+        rows = torch.arange(len(held))
+        gradient[rows, held] = 0.0
+        hessian[rows, held] = 0.0
+        hessian[rows, :, held] = 0.0
+        hessian[rows, held, held] = 1.0
+    return gradient, hessian
 
 
 def _moved(x: Tensor, gradient: Tensor, hessian: Tensor, damping: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from galfit_ml_emcee.ensemble import Plan, ensemble
 from galfit_ml_emcee.modes import adapted, starting_modes
 from galfit_ml_emcee.moves import Modes
 from galfit_ml_emcee.optimise import MAX_COORDINATE, Start
+from galfit_ml_emcee.profiles import valley_points
 from galfit_ml_emcee.settings import SamplerSettings
 from galfit_ml_emcee.surrogate import Pupil, Surrogate, Whitening
 from galfit_ml_emcee.target import Target
@@ -59,6 +60,9 @@ def make_plan(target: Target, start: Start, settings: SamplerSettings, random: n
             "the posterior could not be learnt: nearly all galaxies about the best fit have masses outside 10^5 to "
             "10^12.5 M_sun. Usually the spectrum is noise alone or its flux unit is wrong; check both"
         )
+    valleys = valley_points(target, start, random)
+    if len(valleys):
+        pupil.ask(valleys, boost=BOOST)
     walkers = pupil.best(settings.n_walkers)
     for temperature in TEMPERATURES:
         surrogate = pupil.surrogate()

@@ -65,6 +65,11 @@ class Fit:
     evidence_error: float
     draws: Draws
 
+    @property
+    def weighed(self) -> Solutions:
+        """The redshifts as the chains weigh them."""
+        return self.solutions.weighed(self.weights)
+
 
 def to_posterior(fit: Fit, model: GalaxyModel, relative: bool) -> Posterior:
     """The row of one spectrum."""
@@ -77,7 +82,7 @@ def to_posterior(fit: Fit, model: GalaxyModel, relative: bool) -> Posterior:
         GALAXY,
         draws[None],
         (fit.name,),
-        np.array([fit.flags | int(fit.solutions.flags | fit_flags(fit, draws, best))], dtype=np.int64),
+        np.array([fit.flags | int(fit.weighed.flags | fit_flags(fit, draws, best))], dtype=np.int64),
         ("",),
         best,
         None,
@@ -110,7 +115,7 @@ def diagnostics(fit: Fit, main: Chain, best: BestFit) -> dict[str, Floats]:
         "edges_touched": float(len(edges(main, tuple(range(flat.shape[1] - 1))))),
     }
     values |= {f"effective_{p.name}": float(quality.effective[i]) for i, p in enumerate(GALAXY)}
-    values |= fit.solutions.diagnostics()
+    values |= fit.weighed.diagnostics()
     return {name: np.array([value]) for name, value in values.items()}
 
 

@@ -124,10 +124,15 @@ def _run(
 def _progress(walkers: Any, settings: SamplerSettings) -> tuple[Quality, float]:
     """Quality of the chain so far, and the share of what is asked of it that is there."""
     quality = Quality.of(walkers.get_blobs())
+    return quality, share_there(quality, walkers.iteration, settings)
+
+
+def share_there(quality: Quality, n_steps: int, settings: SamplerSettings) -> float:
+    """Of what is asked of a chain, the share that one of this quality and length has; 1 is enough."""
     wanted = np.full(len(quality.effective), settings.n_effective_others)
     wanted[PRECISE] = settings.n_effective
     sampled = ~np.isnan(quality.autocorrelation)
     if not sampled.any():
-        return quality, 1.0
-    length = walkers.iteration / (settings.n_autocorr * quality.autocorrelation[sampled])
-    return quality, float(min((quality.effective[sampled] / wanted[sampled]).min(), length.min()))
+        return 1.0
+    length = n_steps / (settings.n_autocorr * quality.autocorrelation[sampled])
+    return float(min((quality.effective[sampled] / wanted[sampled]).min(), length.min()))

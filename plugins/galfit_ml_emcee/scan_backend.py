@@ -80,7 +80,8 @@ class ScanBackend:
             redshift = np.full(request.n_samples, limits[0])
         else:
             solutions = read_scan(scan.run(data, *limits, bounded=not relative), 0, prior, limits)
-            redshift = _draws(solutions, scan.axis.step, limits, request.n_samples, rng)
+            drawn = solutions.spread(request.n_samples, scan.axis.step, rng, solutions.probability)
+            redshift = np.clip(drawn, *limits)
         _, values = library_draws(scan, data, native.trimmed(0), redshift, rng)
         values[:, 0] = redshift
         if relative:
@@ -95,12 +96,3 @@ class ScanBackend:
             diagnostics={name: np.array([value]) for name, value in solutions.diagnostics().items()},
             provenance={"sampler": f"{self.size.templates} templates of the prior at every redshift"},
         )
-
-
-def _draws(
-    solutions: Solutions, step: float, limits: tuple[float, float], n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """n redshifts from p(z), spread over the steps of its grid."""
-    chosen = rng.choice(solutions.redshift, size=n, p=solutions.probability)
-    spread = np.expm1(np.log1p(chosen) + step * (rng.random(n) - 0.5))
-    return np.clip(spread, *limits)

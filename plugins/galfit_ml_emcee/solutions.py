@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ DEEP_STEP_KMS = 42.0
 MOST = 5
 LEAST_PROBABILITY = 0.01
 """Peaks that are sampled: at most so many, and by default only those with at least this probability."""
+
+CLEAR, HALF = 0.9, 0.5
+"""Probability of the best peak below which a redshift is ambiguous, and below which nothing stands out."""
 
 ROUNDING = 50.0
 """The range of a generic instrument's grid is rounded to 1 part in so many, so that spectra share templates."""
@@ -99,6 +102,27 @@ class Solutions:
             values[f"redshift_probability_{k + 1}"] = self.peaks[k].probability if known else np.nan
         return values
 
+    def weighed(self, weights: Floats) -> Solutions:
+        """The same as chains see it: ranked by what their cells hold, flags and all.
+
+        Args:
+            weights: [n_sampled] posterior share of the cell of each sampled peak.
+        """
+        sampled = self.sampled
+        within = [min(p.probability / p.share, 1.0) if p.share > 0 else 1.0 for p in sampled]
+        own = [
+            replace(p, probability=float(w * part), share=float(w))
+            for p, w, part in zip(sampled, weights, within, strict=True)
+        ]
+        others = [p for p in self.peaks if p not in sampled]
+        peaks = sorted(own + others, key=lambda p: -p.probability)
+        return replace(self, peaks=tuple(peaks), flags=_doubts(peaks[0].probability))
+
+    def spread(self, n: int, step: float, rng: np.random.Generator, probability: Floats) -> Floats:
+        """n redshifts drawn with these weights [n_z], each spread over its step of the grid in ln(1 + z)."""
+        chosen = rng.choice(self.redshift, size=n, p=probability / probability.sum())
+        return np.expm1(np.log1p(chosen) + step * (rng.random(n) - 0.5))
+
     def outside(self) -> Floats:
         """p(z) outside all sampled cells, [n_z]."""
         p = self.probability.copy()
@@ -148,9 +172,13 @@ def read_scan(
     p = np.exp(log_p - log_p[np.isfinite(log_p)].max())
     p /= p.sum()
     peaks = _with_cells(_peaks(z, log_p, p, limits), z, p, limits, least)
-    best = peaks[0].probability
-    flags = Flag.AMBIGUOUS_REDSHIFT if best < 0.9 else Flag(0)
-    return Solutions(peaks, z, p, flags | (Flag.NO_CLEAR_MINIMUM if best < 0.5 else Flag(0)), least)
+    return Solutions(peaks, z, p, _doubts(peaks[0].probability), least)
+
+
+def _doubts(best: float) -> Flag:
+    """Flags of a best peak of this probability."""
+    ambiguous = Flag.AMBIGUOUS_REDSHIFT if best < CLEAR else Flag(0)
+    return ambiguous | (Flag.NO_CLEAR_MINIMUM if best < HALF else Flag(0))
 
 
 def _peaks(z: Floats, log_p: Floats, p: Floats, limits: tuple[float, float]) -> list[Peak]:

@@ -7,13 +7,14 @@ counts as wrong: `is_right`, `success` and `retention_curve` take a NaN estimate
 """
 
 from galfit_ml.benchmark.metrics.density import hpd_level
-from galfit_ml.benchmark.metrics.levels import ks_distance, pit_histogram, pit_level
+from galfit_ml.benchmark.metrics.galaxies import Galaxies, design_effect
+from galfit_ml.benchmark.metrics.levels import ks_by_chance, ks_distance, pit_histogram, pit_level
 from galfit_ml.benchmark.metrics.missing import complete, n_left_out
 from galfit_ml.benchmark.metrics.random_points import tarp
 from galfit_ml.benchmark.metrics.resampling import Comparison, bootstrap, paired_bootstrap
-from galfit_ml.benchmark.metrics.robust import OUTLIER_LIMITS, bias, half_width, nmad, outlier_share, pull_width
+from galfit_ml.benchmark.metrics.robust import OUTLIER_LIMITS, bias, half_width, nmad, outlier_share, pull_width, pulls
 from galfit_ml.benchmark.metrics.scores import crps, interval_half_width
-from galfit_ml.benchmark.metrics.shares import Share, coverage
+from galfit_ml.benchmark.metrics.shares import Share, coverage, holds
 from galfit_ml.benchmark.metrics.success import PRIMARY, SUCCESS, Tolerance, is_right, retention_curve, success
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PRIMARY",
     "SUCCESS",
     "Comparison",
+    "Galaxies",
     "Share",
     "Tolerance",
     "bias",
@@ -28,10 +30,13 @@ __all__ = [
     "complete",
     "coverage",
     "crps",
+    "design_effect",
     "half_width",
+    "holds",
     "hpd_level",
     "interval_half_width",
     "is_right",
+    "ks_by_chance",
     "ks_distance",
     "n_left_out",
     "nmad",
@@ -40,6 +45,7 @@ __all__ = [
     "pit_histogram",
     "pit_level",
     "pull_width",
+    "pulls",
     "retention_curve",
     "success",
     "tarp",

@@ -61,6 +61,17 @@ def ks_distance(levels: ArrayLike) -> float:
     return float(max((ordered - steps[:-1]).max(), (steps[1:] - ordered).max()))
 
 
+def ks_by_chance(n: float) -> tuple[float, float]:
+    """Mean and standard deviation of the `ks_distance` of n calibrated levels.
+
+    Those of Kolmogorov's distribution, sqrt(pi / 2) ln 2 and sqrt(pi^2 / 12 - (pi / 2) ln^2 2), over
+    sqrt(n) + 0.12 + 0.11 / sqrt(n) (Stephens 1970, J. R. Stat. Soc. B 32, 115); right to 1 % from n = 5.
+    """
+    root = np.sqrt(n) + 0.12 + 0.11 / np.sqrt(n)
+    mean = np.sqrt(np.pi / 2) * np.log(2)
+    return float(mean / root), float(np.sqrt(np.pi**2 / 12 - mean**2) / root)
+
+
 def pit_histogram(levels: ArrayLike, bins: int = 20) -> tuple[Floats, Floats, Floats]:
     """Histogram of levels [n]; 1 everywhere for a calibrated posterior.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from galfit_ml.benchmark.metrics.galaxies import Galaxies
 from galfit_ml.benchmark.metrics.missing import Floats, complete
 
 Statistic = Callable[..., float]
@@ -17,8 +18,18 @@ Statistic = Callable[..., float]
 How = Literal["difference", "ratio"]
 
 
-def bootstrap(function: Statistic, arrays: Sequence[ArrayLike], n: int, rng: np.random.Generator) -> float:
+def bootstrap(
+    function: Statistic,
+    arrays: Sequence[ArrayLike],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    galaxies: ArrayLike | None = None,
+) -> float:
     """Standard error of `function(*arrays)`: its spread over n samples of the rows, drawn with replacement.
+
+    Where several rows are of one galaxy, galaxies are drawn, each with all its rows (Davison & Hinkley 1997, Bootstrap
+    Methods and their Application, sec. 3.8).
 
     Rows stay together across arrays. They are passed on as they are, NaN too: the functions of this package leave it
     out. Samples for which the function is not finite are left out; NaN where fewer than two are left, or no row.
@@ -27,16 +38,18 @@ def bootstrap(function: Statistic, arrays: Sequence[ArrayLike], n: int, rng: np.
         function: of the arrays.
         arrays: each [m, ...], m spectra; numbers per spectrum rather than draws, for the rows are copied n times.
         n: samples; 200 give the error to 5 %.
-        rng: takes m numbers for each sample.
+        rng: takes a number for each row, or galaxy, and sample.
+        galaxies: [m] a label, the same for all rows of a galaxy; by default each row is of another.
 
     Raises:
         ValueError: arrays of different length, or fewer than two samples.
     """
-    rows = _rows(arrays)
+    rows = _rows(arrays if galaxies is None else [*arrays, galaxies])[: len(arrays)]
     _check(n)
     if not len(rows[0]):
         return np.nan
-    told = np.array([function(*(one[index] for one in rows)) for index in _samples(len(rows[0]), rng, n)], dtype=float)
+    samples = _samples(len(rows[0]), rng, n, galaxies)
+    told = np.array([function(*(one[index] for one in rows)) for index in samples], dtype=float)
     told = told[np.isfinite(told)]
     return float(told.std(ddof=1)) if len(told) > 1 else np.nan
 
@@ -140,5 +153,8 @@ def _check(n: int, confidence: float = 0.95, how: str = "difference") -> None:
         )
 
 
-def _samples(m: int, rng: np.random.Generator, n: int) -> Iterator[NDArray[np.int64]]:
-    return (rng.integers(m, size=m) for _ in range(n))
+def _samples(m: int, rng: np.random.Generator, n: int, labels: ArrayLike | None = None) -> Iterator[NDArray[np.int64]]:
+    galaxies = None if labels is None else Galaxies.of(labels)
+    if galaxies is None or galaxies.single:
+        return (rng.integers(m, size=m) for _ in range(n))
+    return (galaxies.sample(rng) for _ in range(n))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from galfit_ml.benchmark.metrics.levels import checked_levels
-from galfit_ml.benchmark.metrics.missing import known
+from galfit_ml.benchmark.metrics.missing import Floats, known
 from galfit_ml.benchmark.metrics.shares import Share
 
 OUTLIER_LIMITS: Mapping[str, float] = MappingProxyType({"log_stellar_mass": 0.4, "log_sfr": 0.8})
@@ -35,8 +35,15 @@ def nmad(differences: ArrayLike) -> float:
 
 def half_width(values: ArrayLike) -> float:
     """Half of the range from the 16 % to the 84 % quantile of values [n]; 0.9945 sigma, if they are Gaussian."""
-    told = known(values)
-    return float(0.5 * np.diff(np.quantile(told, [0.16, 0.84]))[0]) if len(told) else np.nan
+    ordered = np.sort(known(values))
+    return 0.5 * (_quantile(ordered, 0.84) - _quantile(ordered, 0.16)) if len(ordered) else np.nan
+
+
+def _quantile(ordered: Floats, share: float) -> float:
+    """As `numpy.quantile`, of few values ten times as fast: the bootstrap asks for it a hundred thousand times."""
+    place = share * (len(ordered) - 1)
+    k = int(place)
+    return float(ordered[k] + (place - k) * (ordered[min(k + 1, len(ordered) - 1)] - ordered[k]))
 
 
 def outlier_share(differences: ArrayLike, limit: float) -> Share:
@@ -61,4 +68,9 @@ def pull_width(levels: ArrayLike) -> float:
     Raises:
         ValueError: a level outside [0, 1].
     """
-    return half_width(ndtri(np.clip(checked_levels(levels), 1e-4, 1 - 1e-4))) / float(ndtri(0.84))
+    return half_width(pulls(levels))
+
+
+def pulls(levels: ArrayLike) -> Floats:
+    """Of levels [n], those that are known, whose `half_width` is the `pull_width`: normal scores over 0.9945."""
+    return np.asarray(ndtri(np.clip(checked_levels(levels), 1e-4, 1 - 1e-4)) / ndtri(0.84))

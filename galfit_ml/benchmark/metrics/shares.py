@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 
 from galfit_ml.benchmark.metrics.levels import checked_levels
-from galfit_ml.benchmark.metrics.missing import known
+from galfit_ml.benchmark.metrics.missing import Bools, known
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,7 @@ class Share:
             raise ValueError(f"Needs 0 <= hits <= n and 0 < confidence < 1, not {hits}, {n} and {confidence}.")
         if n == 0:
             return cls(np.nan, np.nan, np.nan, np.nan, 0, left_out)
-        middle, tail = (hits + 0.5) / (n + 1), 0.5 * (1 - confidence)
-        low = 0.0 if hits == 0 else float(betaincinv(hits + 0.5, n - hits + 0.5, tail))
-        high = 1.0 if hits == n else float(betaincinv(hits + 0.5, n - hits + 0.5, 1 - tail))
-        return cls(float(hits / n), float(np.sqrt(middle * (1 - middle) / (n + 2))), low, high, n, left_out)
+        return cls(float(hits / n), *_jeffreys(hits, n, 0.5 * (1 - confidence)), n, left_out)
 
     @classmethod
     def of(cls, hits: ArrayLike, *, confidence: float = 0.95) -> Self:
@@ -61,6 +58,22 @@ class Share:
         if not np.isin(told, (0.0, 1.0)).all():
             raise ValueError("Hits must be True, False or NaN.")
         return cls.of_count(int(told.sum()), len(told), left_out=np.size(hits) - len(told), confidence=confidence)
+
+    def thinned(self, effect: float, *, confidence: float = 0.95) -> Self:
+        """The same share of the same spectra, with the errors of n / `effect` independent ones (`design_effect`)."""
+        if effect == 1 or self.n == 0:
+            return self
+        n, middle, tail = self.n / effect, self.value * self.n / effect, 0.5 * (1 - confidence)
+        error, low, high = _jeffreys(middle, n, tail)
+        return replace(self, error=error, low=low, high=high)
+
+
+def _jeffreys(hits: float, n: float, tail: float) -> tuple[float, float, float]:
+    """Error, low and high of a share; `tail` is the probability beyond either end."""
+    middle = (hits + 0.5) / (n + 1)
+    low = 0.0 if hits == 0 else float(betaincinv(hits + 0.5, n - hits + 0.5, tail))
+    high = 1.0 if hits == n else float(betaincinv(hits + 0.5, n - hits + 0.5, 1 - tail))
+    return float(np.sqrt(middle * (1 - middle) / (n + 2))), low, high
 
 
 Kind = Literal["equal-tailed", "highest-density"]
@@ -83,9 +96,14 @@ def coverage(levels: ArrayLike, wanted: float, *, kind: Kind = "equal-tailed", c
     >>> coverage([0.1, 0.4, 0.6, 0.95, float("nan")], 0.68).value
     0.5
     """
+    held = holds(levels, wanted, kind=kind)
+    left_out = int(np.size(levels)) - len(held)
+    return Share.of_count(int(held.sum()), len(held), left_out=left_out, confidence=confidence)
+
+
+def holds(levels: ArrayLike, wanted: float, *, kind: Kind = "equal-tailed") -> Bools:
+    """[n'] which regions of credibility `wanted` hold the truth, of the levels that are known; as `coverage`."""
     if not 0 < wanted < 1 or kind not in {"equal-tailed", "highest-density"}:
         raise ValueError(f"Needs 0 < wanted < 1 and kind 'equal-tailed' or 'highest-density', not {wanted}, {kind!r}.")
     told = checked_levels(levels)
-    held = np.abs(told - 0.5) < 0.5 * wanted if kind == "equal-tailed" else told < wanted
-    left_out = int(np.size(levels)) - len(told)
-    return Share.of_count(int(held.sum()), len(told), left_out=left_out, confidence=confidence)
+    return np.asarray(np.abs(told - 0.5) < 0.5 * wanted if kind == "equal-tailed" else told < wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from galfit_ml.benchmark.report.charts import Panel
 from galfit_ml.benchmark.report.colours import Look
@@ -12,8 +13,12 @@ from galfit_ml.benchmark.report.curves import batch_axes, binned_axes
 from galfit_ml.benchmark.report.data import ReportData
 from galfit_ml.benchmark.report.duels import Cell, Duel, duels
 from galfit_ml.benchmark.report.findings import Finding
+from galfit_ml.benchmark.report.gains import Gains
 from galfit_ml.benchmark.report.scoreboard import Line, scoreboards, title
 from galfit_ml.benchmark.report.wording import axis_label, error_only, metric, number, ordered, parameter_label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Looks = Mapping[str, Look]
 
@@ -23,6 +28,12 @@ _PICKS = {
     "random": "4 at random",
     "none": "Nothing",
 }
+
+
+_HOW_MARKED = (
+    "Numbers over all spectra that a backend answered, with standard errors. Blue: better than every other backend by "
+    "two standard errors or more on the spectra that both answered; orange: another is so much better."
+)
 
 
 def backend(name: str, looks: Looks) -> str:
@@ -46,7 +57,7 @@ def finding_card(number: int, suite: str, found: Sequence[Finding], looks: Looks
 
 def _finding(finding: Finding, looks: Looks) -> str:
     text = re.sub("⟦(.*?)⟧", lambda found: backend(found.group(1), looks), _escaped(finding.text))
-    text = text.replace(" ± ", "\u00a0±\u00a0").replace(" %", "\u00a0%")
+    text = text.replace(" ± ", "\u00a0±\u00a0").replace(" %", "\u00a0%").replace(" = ", "\u00a0=\u00a0")
     kind = ' class="caveat"' if finding.caveat else ""
     return f"<dt{kind}>{escape(finding.topic)}</dt><dd{kind}>{text}</dd>"
 
@@ -67,14 +78,17 @@ def legend(looks: Looks) -> str:
     return f'<nav class="legend"><div><span>Show</span>{"".join(buttons)}</div></nav>' if buttons else ""
 
 
-def boards(data: ReportData, suite: str, looks: Looks) -> str:
+def boards(rows: pd.DataFrame, gains: Gains, looks: Looks) -> str:
     """The numbers over all spectra; those of the redshift first, of other parameters when they are asked for."""
-    found = scoreboards(data.rows_of(suite))
+    found = scoreboards(rows, gains)
     first = [name for name in ("redshift", "") if name in found]
     shown = "".join(_board(label, lines, looks) for name in first for label, lines in _grouped(name, found[name]))
     rest = "".join(_board(parameter_label(n), lines, looks) for n, lines in found.items() if n not in first)
     more = f'<details><summary>Numbers of other parameters</summary><div class="boards">{rest}</div></details>'
-    return f'<div class="boards">{shown}</div>{more if rest else ""}'
+    told = (
+        f'<p class="soft">{_HOW_MARKED}</p>' if any(line.behind for lines in found.values() for line in lines) else ""
+    )
+    return f'{told}<div class="boards">{shown}</div>{more if rest else ""}'
 
 
 def _grouped(parameter: str, lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
@@ -89,20 +103,27 @@ def _grouped(parameter: str, lines: Sequence[Line]) -> list[tuple[str, list[Line
 
 def _board(label: str, lines: Sequence[Line], looks: Looks) -> str:
     names = [name for name in looks if any(name in line.found for line in lines)]
-    head = "".join(f"<th>{backend(name, looks)}</th>" for name in names)
+    head = "".join(f"<th>{backend(name, looks)}{_count(name, lines)}</th>" for name in names)
     body = "".join(f"<tr><td>{escape(title(line))}</td>{_cells(line, names)}</tr>" for line in lines)
     table = f'<table class="scores"><tr><th>{escape(label)}</th>{head}</tr>{body}</table>'
     return f'<div class="card"><div class="scroll">{table}</div></div>'
+
+
+def _count(name: str, lines: Sequence[Line]) -> str:
+    """The most spectra behind any number of a backend."""
+    n = max((line.found[name].n for line in lines if name in line.found), default=0)
+    return f'<span class="pm">n\u00a0=\u00a0{n:,}</span>' if n > 0 else ""
 
 
 def _cells(line: Line, names: Sequence[str]) -> str:
     cells = []
     for name in names:
         value = line.found.get(name)
-        best = ' class="best"' if name in line.best else ""
+        kind = ' class="won"' if name == line.best else ' class="lost"' if name in line.behind else ""
         told, error = (number(value.value, value.error), error_only(value.value, value.error)) if value else ("–", "")
         more = f' <span class="pm">{error}</span>' if error else ""
-        cells.append(f'<td{best}><span class="pm">{told}</span>{more}</td>')
+        more += "".join(f' <span class="pm">{escape(note)}</span>' for note in line.notes.get(name, ()))
+        cells.append(f'<td{kind}><span class="pm">{told}</span>{more}</td>')
     return "".join(cells)
 
 
@@ -112,30 +133,36 @@ def duel_cards(data: ReportData, suite: str, looks: Looks) -> str:
 
 
 def _duel(duel: Duel, looks: Looks) -> str:
-    pair = f"{backend(duel.backend, looks)} over {backend(duel.baseline, looks)}"
+    pair = f"{backend(duel.backend, looks)} against {backend(duel.baseline, looks)}"
     head = "".join(
-        f'<th>{escape(label)}<span class="pm">n\u00a0=\u00a0{n:,}</span></th>'
-        for label, n in zip(duel.bins, duel.counts, strict=True)
+        f'<th>{escape(label)}<span class="pm">n\u00a0=\u00a0{_span(*ends)}</span></th>'
+        for label, ends in zip(duel.bins, duel.counts, strict=True)
     )
     body = "".join(
         f"<tr><td>{escape(name)}</td>{''.join(map(_duel_cell, line))}</tr>" for name, line in duel.lines.items()
     )
     first, second = escape(duel.backend), escape(duel.baseline)
     told = (
-        f"Ratios on the spectra that both answered, against {escape(axis_label(duel.axis))}. A CRPS below 1 and a "
-        f"share right above 1 are better. Blue: {first} is better, orange: {second} is, by two standard errors or "
-        "more; of forty cells two are marked by chance."
+        f"By {escape(axis_label(duel.axis))}. CRPS: ratio on the spectra that both answered, below 1 is better. Share "
+        "right: difference on those that both were asked, above 0 is better; no answer is a wrong one. Blue: "
+        f"{first} is better, orange: {second} is, by two standard errors or more (of a ratio, of its logarithm); where "
+        "both are alike, one cell in twenty is marked by chance."
     )
     table = f'<table class="scores duel"><tr><th></th>{head}</tr>{body}</table>'
     return f'<div class="card"><h3>{pair}</h3><p class="soft">{told}</p><div class="scroll">{table}</div></div>'
+
+
+def _span(fewest: int, most: int) -> str:
+    return f"{most:,}" if fewest == most else f"{fewest:,}–{most:,}"
 
 
 def _duel_cell(cell: Cell | None) -> str:
     if cell is None:
         return "<td>–</td>"
     kind = f' class="{cell.verdict}"' if cell.verdict else ""
-    error = f' <span class="pm">± {cell.error:.2f}</span>' if cell.error > 0 else ""
-    return f'<td{kind}><span class="pm">{cell.value:.2f}</span>{error}</td>'
+    value, _, error = cell.told.partition(" ± ")
+    more = f' <span class="pm">± {error}</span>' if error else ""
+    return f'<td{kind}><span class="pm">{value}</span>{more}</td>'
 
 
 def options(pairs: Mapping[str, str]) -> str:

@@ -31,9 +31,14 @@ class Value:
     @property
     def score(self) -> float:
         """The higher, the better."""
-        if self.direction.startswith("target:"):
-            return -abs(self.value - float(self.direction.partition(":")[2]))
-        return self.value if self.direction == "higher" else -self.value
+        return scored(self.value, self.direction)
+
+
+def scored(value: float, direction: str) -> float:
+    """A value as a number that is the higher, the better; `direction` is that of its row."""
+    if direction.startswith("target:"):
+        return -abs(value - float(direction.partition(":")[2]))
+    return value if direction == "higher" else -value
 
 
 @dataclass(frozen=True, eq=False)

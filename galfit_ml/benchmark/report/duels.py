@@ -11,31 +11,54 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from galfit_ml.benchmark.report.curves import label_of, main_axis
+from galfit_ml.benchmark.report.gains import CLEAR
 from galfit_ml.benchmark.report.wording import ordered, parameter_word
+from galfit_ml.benchmark.versus import MINUS, OVER
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OVER = "_over_"
-CLEAR = 2.0
-"""Standard errors from which on a difference is called one."""
+SIGNS = {"success": MINUS, "crps": OVER}
+"""What is compared -> what stands between it and the baseline."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A ratio with its error, the spectra behind it, and whether less is better."""
+    """A comparison with the baseline.
+
+    Args:
+        value, error: of a ratio to the baseline's score, of which less is better, or of a difference of shares, of
+            which more is; the error of a ratio is that of its logarithm, times the ratio.
+        n: spectra that both answered.
+        ratio: which of the two.
+    """
 
     value: float
     error: float
     n: int
-    lower: bool
+    ratio: bool = True
+
+    @property
+    def sigma(self) -> float:
+        """Standard errors by which the backend is better, below 0 where the baseline is; NaN without an error."""
+        if not self.error > 0 or (self.ratio and not self.value > 0):
+            return math.nan
+        return -math.log(self.value) * self.value / self.error if self.ratio else self.value / self.error
 
     @property
     def verdict(self) -> str:
         """Whether the backend "won" or "lost"; "" where the errors allow both."""
-        if not self.error > 0 or abs(self.value - 1) < CLEAR * self.error:
+        if not abs(self.sigma) >= CLEAR:
             return ""
-        return "won" if (self.value < 1) == self.lower else "lost"
+        return "won" if self.sigma > 0 else "lost"
+
+    @property
+    def told(self) -> str:
+        """Value and error; a difference in percentage points, with its sign."""
+        if self.ratio:
+            return f"{self.value:.2f}" + (f" ± {self.error:.2f}" if self.error > 0 else "")
+        points = f"{100 * self.value:+.1f}" if self.value else "0.0"
+        return points + (f" ± {100 * self.error:.1f}" if self.error > 0 else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,42 +79,49 @@ class Duel:
     lines: dict[str, tuple[Cell | None, ...]]
 
     @property
-    def counts(self) -> tuple[int, ...]:
-        """[bins] spectra in each."""
+    def counts(self) -> tuple[tuple[int, int], ...]:
+        """[bins] spectra behind the cells of each: fewest and most; parameters differ where answers lack some."""
         cells = [[line[k] for line in self.lines.values()] for k in range(len(self.bins))]
-        return tuple(max((cell.n for cell in own if cell is not None), default=0) for own in cells)
+        known = [[cell.n for cell in own if cell is not None] or [0] for own in cells]
+        return tuple((min(own), max(own)) for own in known)
 
-    def tally(self) -> tuple[int, int, int]:
-        """Cells won, lost, and open; those over all spectra are not counted."""
-        found = [cell.verdict for line in self.lines.values() for cell in line[1:] if cell is not None]
+    def tally(self, *, inside: bool) -> tuple[int, int, int]:
+        """Cells won, lost, and open: those inside of the bins, or those over all spectra."""
+        chosen = slice(1, None) if inside else slice(0, 1)
+        found = [cell.verdict for line in self.lines.values() for cell in line[chosen] if cell is not None]
         return found.count("won"), found.count("lost"), found.count("")
 
 
 def is_duel(metric: str) -> bool:
-    """Whether a metric is a ratio to a baseline."""
-    return OVER in metric
+    """Whether a metric is a comparison with a baseline."""
+    return OVER in metric or MINUS in metric
 
 
 def duels(rows: pd.DataFrame) -> list[Duel]:
-    """Every backend with ratios against its baseline, along S/N (else the first axis that has bins)."""
-    own = rows[rows["metric"].str.contains(OVER, regex=False)]
-    axis = main_axis(own)
+    """Every backend against its baseline, along S/N (else the first axis that has bins for the two)."""
+    own = rows[rows["metric"].str.contains(f"{OVER}|{MINUS}")]
     names = zip(own["backend"].astype(str), own["metric"].astype(str), strict=True)
-    pairs = dict.fromkeys((backend, metric.partition(OVER)[2]) for backend, metric in names)
-    return [_duel(own, *pair, axis) for pair in pairs]
+    pairs = dict.fromkeys((backend, metric.partition(_sign(metric))[2]) for backend, metric in names)
+    found = [_duel(own, *pair) for pair in pairs]
+    return [duel for duel in found if duel.lines]
 
 
-def _duel(rows: pd.DataFrame, backend: str, baseline: str, axis: str) -> Duel:
-    own = rows[(rows["backend"] == backend) & rows["metric"].str.endswith(f"{OVER}{baseline}")]
-    binned = own[own["axis"] == axis].sort_values("low")
-    bins = list(dict.fromkeys(_labels(binned)))
+def _sign(metric: str) -> str:
+    return OVER if OVER in metric else MINUS
+
+
+def _duel(rows: pd.DataFrame, backend: str, baseline: str) -> Duel:
+    wanted = [f"{metric}{sign}{baseline}" for metric, sign in SIGNS.items()]
+    own = rows[(rows["backend"] == backend) & rows["metric"].isin(wanted)]
+    axis = main_axis(own)
+    bins = list(dict.fromkeys(_labels(own[own["axis"] == axis].sort_values("low"))))
     lines = {}
     for metric, parameter in _compared(own, baseline):
-        part = own[(own["metric"] == f"{metric}{OVER}{baseline}") & (own["parameter"] == parameter)]
+        part = own[(own["metric"] == f"{metric}{SIGNS[metric]}{baseline}") & (own["parameter"] == parameter)]
         of_all = next((cell for _, cell in _cells(part[part["axis"] == "all"], metric)), None)
         inside = dict(_cells(part[part["axis"] == axis], metric))
-        name = f"{parameter_word(parameter)}: {'share right' if metric == 'success' else 'CRPS'}"
-        lines[name] = (of_all, *(inside.get(label) for label in bins))
+        what = "share right, difference in points" if metric == "success" else "CRPS, ratio"
+        lines[f"{parameter_word(parameter)}: {what}"] = (of_all, *(inside.get(label) for label in bins))
     return Duel(backend, baseline, axis, ("all", *bins), lines)
 
 
@@ -99,15 +129,15 @@ def _compared(own: pd.DataFrame, baseline: str) -> list[tuple[str, str]]:
     """(metric, parameter) of the lines: shares of right redshifts first, then the scores in the order of parameters."""
     names = ordered([str(p) for p in own["parameter"].unique()])
     there = set(zip(own["metric"].astype(str), own["parameter"].astype(str), strict=True))
-    asked = [(metric, name) for metric in ("success", "crps") for name in names]
-    return [pair for pair in asked if (f"{pair[0]}{OVER}{baseline}", pair[1]) in there]
+    asked = [(metric, name) for metric in SIGNS for name in names]
+    return [pair for pair in asked if (f"{pair[0]}{SIGNS[pair[0]]}{baseline}", pair[1]) in there]
 
 
 def _cells(part: pd.DataFrame, metric: str) -> Iterator[tuple[str, Cell]]:
     columns = (part[c] for c in ("value", "error", "n"))
     for label, value, error, n in zip(_labels(part), *columns, strict=True):
         if math.isfinite(value):
-            yield label, Cell(float(value), float(error), int(n) if n == n else 0, metric != "success")
+            yield label, Cell(float(value), float(error), int(n) if n == n else 0, ratio=SIGNS[metric] == OVER)
 
 
 def _labels(part: pd.DataFrame) -> list[str]:

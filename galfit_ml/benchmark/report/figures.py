@@ -22,9 +22,9 @@ from galfit_ml.benchmark.report.axes_panels import (
 from galfit_ml.benchmark.report.colours import Look, looks
 from galfit_ml.benchmark.report.curves import batch_axes, curves, main_axis
 from galfit_ml.benchmark.report.data import ReportData
-from galfit_ml.benchmark.report.duels import OVER, is_duel
 from galfit_ml.benchmark.report.packing import parameters_of
 from galfit_ml.benchmark.report.wording import ordered, parameter_word
+from galfit_ml.benchmark.versus import OVER
 from galfit_ml.plots.canvas import new_figure, own_style, plain_text
 from galfit_ml.writing import whole_file
 
@@ -132,7 +132,7 @@ def _ratios(rows: pd.DataFrame, styles: dict[str, Look]) -> list[Draw]:
     """CRPS over the baseline's, parameter by parameter."""
     axis = main_axis(rows)
     found: list[Draw] = []
-    for metric in dict.fromkeys(m for m in map(str, rows["metric"]) if is_duel(m) and m.startswith("crps")):
+    for metric in dict.fromkeys(m for m in map(str, rows["metric"]) if m.startswith(f"crps{OVER}")):
         baseline = metric.partition(OVER)[2]
         for name in ordered([str(p) for p in rows.loc[rows["metric"] == metric, "parameter"].unique()]):
             if own := curves(rows, metric, name, axis):

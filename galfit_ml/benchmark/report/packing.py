@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from galfit_ml.benchmark.pairs import key_of
 from galfit_ml.benchmark.report.data import ROW_COLUMNS, Spectra
 from galfit_ml.flags import Flag
 
@@ -20,7 +21,7 @@ NUMBERS = ("low", "high", "value", "error", "n")
 OF_SPECTRUM = ("snr", "magnitude", "exposure_s", "log_ssfr")
 """Columns of points that belong to a spectrum, whoever answers, besides `true_P`: they are stored once."""
 
-OF_ANSWER = ("redshift_probability", "latent_x", "latent_y")
+OF_ANSWER = ("best_redshift", "redshift_probability", "latent_x", "latent_y")
 SEED = 7
 FAR = 3.0
 """Times the distance of the 99.5th percentile from the median: what lies beyond is cut off in pictures of spectra."""
@@ -78,8 +79,14 @@ def thinned(points: pd.DataFrame, most: int, first: int) -> pd.DataFrame:
 
 
 def packed_points(points: pd.DataFrame) -> dict[str, Any]:
-    """The points: columns of the spectra, once each, and columns of the answers, with the row of their spectrum."""
-    numbers, first, row = np.unique(points["spectrum"].to_numpy(), return_index=True, return_inverse=True)
+    """The points: columns of the spectra, once each, and columns of the answers, with the row of their spectrum.
+
+    Which answers are to one spectrum is told as two backends are compared: by its name and truth, for a number is of
+    another where it depends on how many were asked for.
+    """
+    alike = points.groupby(["spectrum", *key_of(points)], sort=True, dropna=False).ngroup().to_numpy()
+    _, first, row = np.unique(alike, return_index=True, return_inverse=True)
+    numbers = points["spectrum"].to_numpy()[first]
     spectra, names = points.iloc[first], parameters_of(points)
     columns = [c for c in (*OF_SPECTRUM, *(f"true_{n}" for n in names)) if _known(spectra, c)]
     answers: dict[str, Any] = {c: _floats(points[c]) for c in OF_ANSWER if _known(points, c)}

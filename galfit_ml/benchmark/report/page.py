@@ -14,6 +14,7 @@ import numpy as np
 from galfit_ml.benchmark.report.colours import CLASS_COLOURS, Look, looks
 from galfit_ml.benchmark.report.data import ReportData
 from galfit_ml.benchmark.report.findings import findings
+from galfit_ml.benchmark.report.gains import Gains
 from galfit_ml.benchmark.report.packing import (
     packed_points,
     packed_rows,
@@ -37,7 +38,7 @@ SCRIPTS = ("store.js", "rows.js", "panels.js", "selected.js", "explorer.js", "st
 MARKED = ("[O II]", r"H$\beta$", "[O III]", r"H$\alpha$ [N II]", "[S III]", r"Ly$\alpha$", "Mg II", "Ca K", "Na D")
 """Lines that are marked in spectra, by their labels in `FEATURES`."""
 
-FOOTER = "Errors are standard errors. The best value and those within one standard error of it are bold on blue."
+FOOTER = "Errors are standard errors. What is called clear, or coloured, is two of them or more, of pairs of answers."
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
 """The browser refuses to load anything from elsewhere; the WebGL part of bokeh makes functions from text."""
@@ -75,8 +76,10 @@ def report_html(data: ReportData, title: str) -> str:
 
     styles = looks(data.backends)
     suites = list(enumerate(data.suites))
-    cards = [blocks.finding_card(k, suite, findings(data.rows_of(suite)), styles) for k, suite in suites]
-    sections = "".join(_section(data, k, suite, styles) for k, suite in suites)
+    gains = {suite: Gains(data.points_of(suite)) for suite in data.suites}
+    found = {suite: findings(data.rows_of(suite), gains[suite]) for suite in data.suites}
+    cards = [blocks.finding_card(k, suite, found[suite], styles) for k, suite in suites]
+    sections = "".join(_section(data, k, gains[suite], styles) for k, suite in suites)
     empty = "" if suites else "<p>There are no rows: no benchmark has been run, or every suite was left out.</p>"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">
@@ -142,16 +145,17 @@ def _plain(label: str, letters: Mapping[str, str]) -> str:
     return label.partition(" [N")[0]
 
 
-def _section(data: ReportData, number: int, suite: str, styles: Mapping[str, Look]) -> str:
+def _section(data: ReportData, number: int, gains: Gains, styles: Mapping[str, Look]) -> str:
     """A suite: its numbers, panels, single spectra and rows, and their data."""
     from galfit_ml.benchmark.report import blocks
 
-    rows, points = data.rows_of(suite), data.points_of(suite)
+    suite = data.suites[number]
+    rows, points = data.rows_of(suite), gains.points
     panels = _panels(data, number, suite, styles)
     explorer = _explorer(data, number, suite) if len(points) and parameters_of(points) else ""
     counts = f"{len(rows):,} rows" + (f", {len(points):,} answers" if len(points) else "")
     return f"""<section class="suite" id="s{number}"><h2>{escape(suite)}</h2><p class="soft">{counts}</p>
-{blocks.boards(data, suite, styles)}{blocks.duel_cards(data, suite, styles)}
+{blocks.boards(rows, gains, styles)}{blocks.duel_cards(data, suite, styles)}
 {panels}{explorer}{blocks.rows_block(len(rows))}
 {_held(f"s{number}-rows", packed_rows(rows))}</section>"""
 

@@ -24,6 +24,7 @@ class Metric:
 
 
 METRICS = {
+    "answered": Metric("Answered", "share of spectra with an answer; without one, a redshift counts as wrong"),
     "success": Metric("Redshift success", "share with |Δz| < 0.0033 (1 + z)"),
     "success_abs_0.01": Metric("Redshift success, |Δz| < 0.01", "share with |Δz| < 0.01"),
     "success_0.01": Metric("Redshift success, 1 %", "share with |Δz| < 0.01 (1 + z)"),
@@ -40,15 +41,19 @@ METRICS = {
     "coverage_90": Metric("Coverage of 90 %", "share of truths inside the stated 90 % interval"),
     "coverage_95": Metric("Coverage of 95 %", "share of truths inside the stated 95 % interval"),
     "coverage_hpd_68": Metric("Coverage of 68 %, HPD", "share of truths inside the 68 % of highest density"),
-    "pit_ks": Metric("PIT deviation", "largest distance of the PIT's distribution from a uniform one"),
-    "tarp_ks": Metric("TARP deviation", "largest distance of the joint coverage from its level"),
+    "pit_ks": Metric(
+        "PIT deviation", "largest distance of the PIT's distribution from a uniform one; 0.87/√n by chance"
+    ),
+    "tarp_ks": Metric("TARP deviation", "largest distance of the joint coverage from its level; 0.87/√n by chance"),
+    "pit_ks_chance": Metric("PIT deviation by chance", "that of as many calibrated spectra; the error is its spread"),
+    "tarp_ks_chance": Metric("TARP deviation by chance", "that of as many calibrated spectra; the error is its spread"),
     "pit": Metric("PIT histogram", "where truths fall in their posteriors; flat is calibrated"),
     "retention": Metric("Retention", "success among the share that is kept, the most certain first"),
     "flagged": Metric("Flagged", "share with a quality flag"),
     "failed": Metric("Failed", "no result"),
-    "rate": Metric("Speed", "spectra per second", log=True),
+    "rate": Metric("Speed", "spectra per second; outside the suite speed, of the whole run", log=True),
     "latency": Metric("Latency", "seconds for one call", log=True),
-    "memory": Metric("Memory", "largest use, MB", log=True),
+    "memory": Metric("Memory", "largest use, MB; without that of worker processes", log=True),
 }
 
 AXES = {

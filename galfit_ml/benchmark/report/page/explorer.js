@@ -18,10 +18,24 @@ class Points {
     return name in this.answers ? this.answers[name][i] : (this.spectra[name]?.[this.row[i]] ?? NaN);
   }
 
+  // Column of the estimate: redshifts are right or wrong by the best one, which need not be the median.
+  estimated(parameter) {
+    return parameter === "redshift" && "best_redshift" in this.answers ? "best_redshift" : `median_${parameter}`;
+  }
+
+  // What errors and uncertainties of point i are divided by.
+  scale(parameter, i) {
+    return parameter === "redshift" ? 1 + this.at("true_redshift", i) : 1;
+  }
+
   error(parameter, i) {
-    const true_ = this.at(`true_${parameter}`, i);
-    const away = Math.abs(this.at(`median_${parameter}`, i) - true_);
-    return Math.max(parameter === "redshift" ? away / (1 + true_) : away, 1e-6);
+    const away = Math.abs(this.at(this.estimated(parameter), i) - this.at(`true_${parameter}`, i));
+    return Math.max(away / this.scale(parameter, i), 1e-6);
+  }
+
+  // Error in units of the stated uncertainty.
+  pull(parameter, i) {
+    return this.error(parameter, i) / (this.at(`error_${parameter}`, i) / this.scale(parameter, i));
   }
 
   name(i) {
@@ -39,7 +53,7 @@ class Points {
     for (const name of this.parameters) {
       const label = report.parameters[name];
       if (`true_${name}` in this.spectra) found.push([`true_${name}`, `true ${label}`]);
-      found.push([`median_${name}`, `estimated ${label}`]);
+      found.push([this.estimated(name), `estimated ${label}`]);
     }
     return found;
   }
@@ -127,7 +141,7 @@ class Explorer {
     const numbers = (value) => Float32Array.from(this.rows, value);
     return {
       true: numbers((i) => points.at(`true_${parameter}`, i)),
-      median: numbers((i) => points.at(`median_${parameter}`, i)),
+      median: numbers((i) => points.at(points.estimated(parameter), i)),
       half: numbers((i) => points.at(`error_${parameter}`, i)),
       latent_x: numbers((i) => points.at("latent_x", i)),
       latent_y: numbers((i) => points.at("latent_y", i)),
@@ -140,23 +154,23 @@ class Explorer {
   }
 
   ranges() {
-    const [data, parameter] = [this.source.data, this.control("parameter").value];
+    const [data, points, parameter] = [this.source.data, this.points, this.control("parameter").value];
     const label = report.parameters[parameter];
     const [scatter, latent, errors] = ["scatter", "latent", "errors"].map((n) => this.bokeh.get_model_by_name(n));
     const both = around([...percentiles(data.true, 0.002), ...percentiles(data.median, 0.002)]);
     setRange(scatter.x_range, both);
     setRange(scatter.y_range, both);
     scatter.below[0].axis_label = `true ${label}`;
-    scatter.left[0].axis_label = "estimated";
+    scatter.left[0].axis_label = points.estimated(parameter) === "best_redshift" ? "best redshift" : "estimated (median)";
     if (latent) {
       setRange(latent.x_range, around(percentiles(data.latent_x, 0.001)));
       setRange(latent.y_range, around(percentiles(data.latent_y, 0.001)));
     }
     if (!errors) return;
-    setRange(errors.x_range, aroundLog(percentiles(data.snr, 0.004)));
+    setRange(errors.x_range, aroundLog(percentiles(data.snr.filter((snr) => snr > 0), 0.004)));
     setRange(errors.y_range, aroundLog(percentiles(data.error, 0.002)));
     errors.left[0].axis_label = parameter === "redshift" ? "|Δz| / (1 + z)" : "|estimated − true|";
-    for (const part of errors.center) if (part.name === "limit") part.visible = parameter === "redshift";
+    for (const part of errors.center) if (part.name === "limit") part.visible = points.estimated(parameter) === "best_redshift";
   }
 
   // Sets the colours of the points and says beside the plots what they mean.
@@ -182,7 +196,7 @@ class Explorer {
   pick(what) {
     const [points, parameter] = [this.points, this.control("parameter").value];
     const own = [...this.rows.keys()].filter((k) => this.shown.has(this.rows[k]));
-    const sigma = (k) => points.error(parameter, this.rows[k]) / points.at(`error_${parameter}`, this.rows[k]);
+    const sigma = (k) => points.pull(parameter, this.rows[k]);
     const finite = (k) => Number.isFinite(sigma(k));
     const choices = {
       wrong: () => shuffled(own.filter((k) => points.answers.right?.[this.rows[k]] === 0)),

@@ -91,7 +91,7 @@ class SelectedSpectra {
     return points.backends.map((_, code) => {
       const own = this.byRow.get(points.row[i]).find((k) => points.backend[k] === code);
       if (own === undefined) return "–";
-      return withError(points.at(`median_${parameter}`, own), points.at(`error_${parameter}`, own));
+      return withError(points.at(points.estimated(parameter), own), points.at(`error_${parameter}`, own));
     });
   }
 }

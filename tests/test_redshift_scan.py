@@ -123,16 +123,17 @@ def test_peaks_have_their_probability_and_flags(share: float, flags: Flag) -> No
 def test_chains_may_rank_redshifts_otherwise_than_the_scan() -> None:
     scan = solve((0.8, 5 * STEP, 0.95), (0.1, 2 * STEP, 0.05))
     assert scan.flags == Flag(0)
-    assert scan.weighed(np.array([0.6, 0.4])).flags == Flag.AMBIGUOUS_REDSHIFT
-    assert scan.weighed(np.array([0.45, 0.45])).flags == Flag.AMBIGUOUS_REDSHIFT | Flag.NO_CLEAR_MINIMUM
-    other = scan.weighed(np.array([0.02, 0.98]))
+    z = np.array([0.8002, 0.1001])
+    assert scan.weighed(np.array([0.6, 0.4]), z).flags == Flag.AMBIGUOUS_REDSHIFT
+    assert scan.weighed(np.array([0.45, 0.45]), z).flags == Flag.AMBIGUOUS_REDSHIFT | Flag.NO_CLEAR_MINIMUM
+    other = scan.weighed(np.array([0.02, 0.98]), z)
     assert other.flags == Flag(0)
-    assert [p.redshift for p in other.peaks[:2]] == [pytest.approx(0.1, abs=1e-3), pytest.approx(0.8, abs=1e-3)]
+    assert [p.redshift for p in other.peaks[:2]] == [0.1001, 0.8002]
     assert [p.probability for p in other.peaks[:2]] == pytest.approx([0.98, 0.02], abs=1e-3)
     assert other.diagnostics()["redshift_1"] == other.peaks[0].redshift
-    same = scan.weighed(np.array([p.share for p in scan.sampled]))
+    same = scan.weighed(np.array([p.share for p in scan.sampled]), z)
     assert [p.probability for p in same.peaks] == pytest.approx([p.probability for p in scan.peaks])
-    given = Solutions.given(0.3).weighed(np.ones(1))
+    given = Solutions.given(0.3).weighed(np.ones(1), np.array([0.3]))
     assert (given.peaks, given.flags) == (Solutions.given(0.3).peaks, Flag(0))
 
 

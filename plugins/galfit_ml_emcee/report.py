@@ -67,8 +67,9 @@ class Fit:
 
     @property
     def weighed(self) -> Solutions:
-        """The redshifts as the chains weigh them."""
-        return self.solutions.weighed(self.weights)
+        """The redshifts as the chains find and weigh them: the median of each."""
+        index = GALAXY.index("redshift")
+        return self.solutions.weighed(self.weights, np.array([np.median(c.values[..., index]) for c in self.chains]))
 
 
 def to_posterior(fit: Fit, model: GalaxyModel, relative: bool) -> Posterior:

@@ -102,17 +102,18 @@ class Solutions:
             values[f"redshift_probability_{k + 1}"] = self.peaks[k].probability if known else np.nan
         return values
 
-    def weighed(self, weights: Floats) -> Solutions:
+    def weighed(self, weights: Floats, redshift: Floats) -> Solutions:
         """The same as chains see it: ranked by what their cells hold, flags and all.
 
         Args:
             weights: [n_sampled] posterior share of the cell of each sampled peak.
+            redshift: [n_sampled] of each: the scan's are good to a part of its step.
         """
         sampled = self.sampled
         within = [min(p.probability / p.share, 1.0) if p.share > 0 else 1.0 for p in sampled]
         own = [
-            replace(p, probability=float(w * part), share=float(w))
-            for p, w, part in zip(sampled, weights, within, strict=True)
+            replace(p, redshift=float(z), probability=float(w * part), share=float(w))
+            for p, z, w, part in zip(sampled, redshift, weights, within, strict=True)
         ]
         others = [p for p in self.peaks if p not in sampled]
         peaks = sorted(own + others, key=lambda p: -p.probability)

@@ -33,7 +33,13 @@ SHOWN = (
     ("log_age", "crps", "age"),
 )
 COVERED = ("redshift", "log_stellar_mass", "log_sfr", "log_metallicity", "dust_av", "log_age")
-RATIOS = (*COVERED, "gas_metallicity", "velocity_dispersion", "log_ionisation")
+RATIOS = {
+    **{name: what for name, metric, what in SHOWN if metric == "crps"},
+    "gas_metallicity": "gas metallicity",
+    "velocity_dispersion": "dispersion",
+    "log_ionisation": "ionisation",
+}
+OPEN = 100.0
 REPORTED = "moons-snr"
 
 
@@ -53,7 +59,15 @@ def bins(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "all", rows[rows["axis"] == "all"]
     inside = rows[rows["axis"] == axis]
     for label in inside.sort_values("low")["bin"].unique():
-        yield str(label), inside[inside["bin"] == label]
+        own = inside[inside["bin"] == label]
+        yield _called(str(label), float(own["low"].iloc[0]), float(own["high"].iloc[0])), own
+
+
+def _called(label: str, low: float, high: float) -> str:
+    """What a bin is called: one that begins below 0, or ends at 100 or beyond, is open there."""
+    if low < 0:
+        return f"below {high:g}"
+    return f"above {low:g}" if high >= OPEN else label
 
 
 def accuracy(rows: pd.DataFrame, axis: str = "snr") -> Iterator[str]:
@@ -100,7 +114,7 @@ def joint(own: pd.DataFrame) -> str:
 
 def ratios(rows: pd.DataFrame, axis: str = "snr", baseline: str = "emcee") -> Iterator[str]:
     """Redshift success less the baseline's and CRPS over it, with errors of the pairs; n is the smallest of those."""
-    yield from header(axis, "backend", "n", f"right, less {baseline}'s", *(f"{name}, CRPS" for name in RATIOS))
+    yield from header(axis, "backend", "n", f"right, less {baseline}'s", *(f"CRPS: {what}" for what in RATIOS.values()))
     ratio, difference = f"crps_over_{baseline}", f"success_minus_{baseline}"
     for label, inside in bins(rows[rows["metric"].isin([ratio, difference])], axis):
         for backend in sorted(inside["backend"].unique()):

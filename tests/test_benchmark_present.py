@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.backends import parts, published
+from benchmarks.backends import parts, published, ratios
 from galfit_ml.benchmark import get_suite
 from galfit_ml.benchmark import present as module
 from galfit_ml.benchmark.answers import ABOUT
@@ -58,3 +58,18 @@ def test_columns_stand_in_the_order_of_the_documents() -> None:
     text = (Path(__file__).parent.parent / "docs" / "benchmark.md").read_text(encoding="utf-8").replace("\n", " ")
     assert f"`{', '.join(COLUMNS)}`" in text
     assert set(COLUMNS) == set(Row.__dataclass_fields__)
+
+
+def test_ratios_stand_beside_redshifts_and_open_bins_are_called_so() -> None:
+    rows = []
+    for low, high, label in ((-1.0, 0.5, "-1-0.5"), (0.5, 2.0, "0.5-2"), (2.0, 100.0, "2-100")):
+        place = {"axis": "snr", "bin": label, "low": low, "high": high}
+        rows += [
+            Row("s", "cnn", "redshift", "success_minus_emcee", -0.02, error=0.01, n=50, direction="higher", **place),
+            Row("s", "cnn", "log_sfr", "crps_over_emcee", 1.25, error=0.1, n=40, direction="lower", **place),
+        ]
+    lines = list(ratios(table_of(rows)))
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["below 0.5", "0.5-2", "above 2"]
+    cells = [cell.strip() for cell in lines[2].split("|")]
+    assert cells[2:5] == ["cnn", "40", "-0.020 ± 0.010"]
+    assert cells[[cell.strip() for cell in lines[0].split("|")].index("CRPS: SFR")] == "1.25 ± 0.10"

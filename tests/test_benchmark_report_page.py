@@ -106,9 +106,8 @@ def test_buttons_pick_wrong_redshifts(small: Path, tmp_path: Path) -> None:
     async def pick(page: Page) -> None:
         await page.run("(async () => { window.e = await report.mount('s0', 'explorer'); })()")
         await page.run("document.querySelector('[data-pick=wrong]').click()")
-        errors = await page.run("e.source.selected.indices.map((k) => e.source.data.error[k])")
-        assert len(errors) == 4
-        assert min(errors) > 0.0033
+        # Which four is a matter of chance; a wrong one may lie near the truth in these made-up points.
+        assert await page.run("e.source.selected.indices.map((k) => e.points.answers.right[e.rows[k]])") == [0] * 4
         await page.run("document.querySelector('[data-pick=none]').click()")
         assert "Nothing is selected" in await page.run("document.querySelector('.selection').innerText")
 

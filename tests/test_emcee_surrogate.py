@@ -197,12 +197,12 @@ def test_a_held_coordinate_stays_and_the_others_are_at_their_best(galaxy: tuple[
         assert float(0.5 * gradient[k, others] @ step) < 1.0  # what is left to gain
 
 
-def test_valleys_are_followed_to_both_ends_of_the_prior(galaxy: tuple[Target, Any]) -> None:
+def test_valleys_are_followed_through_the_prior(galaxy: tuple[Target, Any]) -> None:
     target, start = galaxy
     with torch.no_grad():
         points = valley_points(target, start, np.random.RandomState(1))
     reached = [points[:, target.free.index(coordinate(name))] for name in HELD if coordinate(name) in target.free]
-    assert sum(one.min() < -1.7 and one.max() > 1.7 for one in reached) >= 4
+    assert sum(np.ptp(one) > 3.0 for one in reached) >= 5  # of seven; a unit Gaussian's middle 87 %
     depth = float(start.log_density[0]) - target.log_density(points)
     assert np.median(depth[np.isfinite(depth)]) < 40
     assert np.isfinite(depth).mean() > 0.8

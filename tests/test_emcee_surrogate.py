@@ -208,6 +208,15 @@ def test_valleys_are_followed_through_the_prior(galaxy: tuple[Target, Any]) -> N
     assert np.isfinite(depth).mean() > 0.8
 
 
+def test_a_spectrum_that_is_too_good_for_valleys_is_learnt_without(
+    galaxy: tuple[Target, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, start = galaxy
+    monkeypatch.setattr("galfit_ml_emcee.profiles.DEEPEST", -1e9)
+    with torch.no_grad():
+        assert valley_points(target, start, np.random.RandomState(1)).shape == (0, len(target.free))
+
+
 def test_the_same_seed_makes_the_same_plan(galaxy: tuple[Target, Any]) -> None:
     target, start = galaxy
     settings = SamplerSettings(learn=40, asked=20, n_trial=0, walk=20)

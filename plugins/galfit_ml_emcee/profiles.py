@@ -39,10 +39,11 @@ def valley_points(target: Target, start: Start, random: np.random.RandomState) -
     """Points [n, n_free] about the best galaxies that have a coordinate of `HELD` at one of `PLACES`."""
     free = target.free
     x, held = _places(start, [c for c in map(coordinate, HELD) if c in free])
-    if len(x) == 0:
+    if len(x):
+        value, x, _ = climb(target.likelihood, x, STEPS, held=held)
+        x = x[value > start.log_density[0] - DEEPEST]
+    if len(x) == 0:  # so good a spectrum has no valleys
         return np.zeros((0, len(free)))
-    value, x, _ = climb(target.likelihood, x, STEPS, held=held)
-    x = x[value > start.log_density[0] - DEEPEST]
     _, hessian = derivatives(target.likelihood, x)
     size, axes = np.linalg.eigh(torch.linalg.inv(hessian).numpy()[:, free][:, :, free])
     root = axes * np.sqrt(np.clip(size, 0.0, LONGEST**2))[:, None, :]

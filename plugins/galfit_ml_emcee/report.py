@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Fit:
     evidence_error: float
     draws: Draws
 
-    @property
+    @cached_property
     def weighed(self) -> Solutions:
         """The redshifts as the chains find and weigh them: the median of each."""
         index = GALAXY.index("redshift")

@@ -7,10 +7,13 @@ backend gives the posterior that follows; the others are wrong in one way each.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from galfit_ml import hookimpl
@@ -21,6 +24,7 @@ from galfit_ml.flags import Flag
 from galfit_ml.instruments import get_instrument
 from galfit_ml.parameters import TARGETS
 from galfit_ml.posterior import Posterior
+from galfit_ml.registry import registry
 from galfit_ml.spectra import SpectrumBatch
 
 NAMES = TARGETS.names
@@ -120,3 +124,14 @@ class Flaky(Perfect):
         found.draws[1] = np.nan
         found.flags[1] |= int(Flag.FAILED)
         return Posterior(TARGETS, found.draws, found.ids, found.flags, ("", "no light", *("",) * (len(batch) - 2)))
+
+
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The body of a fixture during which these backends, and no others, are installed and answer their own spectra."""
+    points = [EntryPoint("gaussian", "gaussian_backends", "galfit_ml")]
+    monkeypatch.setattr("galfit_ml.registry.entry_points", lambda group: points)
+    monkeypatch.setattr("galfit_ml.benchmark.run.make_shard", shard)
+    monkeypatch.setattr(Flaky, "calls", 0)
+    registry.cache_clear()
+    yield
+    registry.cache_clear()

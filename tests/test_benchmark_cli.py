@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import gaussian_backends
@@ -12,19 +11,13 @@ import pytest
 
 from galfit_ml import cli
 from galfit_ml.benchmark.table import Row
-from galfit_ml.registry import registry
 
 SUITE = str(Path(__file__).parent / "gaussian.toml")
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    points = [EntryPoint("gaussian", "gaussian_backends", "galfit_ml")]
-    monkeypatch.setattr("galfit_ml.registry.entry_points", lambda group: points)
-    monkeypatch.setattr("galfit_ml.benchmark.run.make_shard", gaussian_backends.shard)
-    registry.cache_clear()
-    yield
-    registry.cache_clear()
+    yield from gaussian_backends.installed(monkeypatch)
 
 
 def run(out: Path, backends: str, *more: str) -> int:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from galfit_ml.benchmark import folder as module
 from galfit_ml.benchmark.answers import ABOUT
 from galfit_ml.benchmark.code_state import code_state, states
 from galfit_ml.benchmark.folder import LOCK, opened, running
-from galfit_ml.registry import registry
 
 HOLD = """
 import sys, time
@@ -36,14 +34,8 @@ with opened(Path(sys.argv[1]), {"backend": "perfect", "spectra": "of another"}, 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    points = [EntryPoint("gaussian", "gaussian_backends", "galfit_ml")]
-    monkeypatch.setattr("galfit_ml.registry.entry_points", lambda group: points)
-    monkeypatch.setattr("galfit_ml.benchmark.run.make_shard", gaussian_backends.shard)
-    monkeypatch.setattr(gaussian_backends.Flaky, "calls", 0)
     monkeypatch.setattr(module, "PATIENCE", 0.1)
-    registry.cache_clear()
-    yield
-    registry.cache_clear()
+    yield from gaussian_backends.installed(monkeypatch)
 
 
 @pytest.fixture

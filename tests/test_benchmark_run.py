@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,11 @@ from galfit_ml.benchmark.run import FAILURE
 from galfit_ml.benchmark.versus import versus
 from galfit_ml.errors import UnknownNameError, WriteError
 from galfit_ml.flags import Flag
-from galfit_ml.registry import registry
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    points = [EntryPoint("gaussian", "gaussian_backends", "galfit_ml")]
-    monkeypatch.setattr("galfit_ml.registry.entry_points", lambda group: points)
-    monkeypatch.setattr("galfit_ml.benchmark.run.make_shard", gaussian_backends.shard)
-    monkeypatch.setattr(gaussian_backends.Flaky, "calls", 0)
-    registry.cache_clear()
-    yield
-    registry.cache_clear()
+    yield from gaussian_backends.installed(monkeypatch)
 
 
 def run(out: Path, *backends: str, n: int = 400) -> pd.DataFrame:

@@ -60,6 +60,7 @@ def test_the_summary_of_a_suite_that_repeats_its_galaxies_is_of_the_first_part()
         Row("s", "cnn", "redshift", "success", value, axis="part", bin=name, n=40, direction="higher")
         for name, value in (("as simulated", 0.7), ("no blue arm", 0.3))
     ]
+    parts.append(Row("s", "cnn", "", "flagged", 0.1, axis="part", bin="as simulated", n=40))
     lines = list(summary(table_of([*parts, Row("s", "cnn", "", "rate", 3.0, n=80)])))
     assert next(line for line in lines if line.startswith("redshift right")).split()[2:] == ["0.7"]
     assert lines[1].split() == ["spectra", "80"]

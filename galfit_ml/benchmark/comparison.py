@@ -91,12 +91,13 @@ def whole(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.D
 
     A suite that asks about the same galaxies several times has none of all spectra (`Suite.repeated`).
     """
-    parted = {suite for table in (first, second) for suite, own in table.groupby("suite") if _parts_alone(own)}
+    parted = {suite for table in (first, second) for suite, own in table.groupby("suite") if parts_alone(own)}
     inside = [(t["axis"] == "all") | ((t["axis"] == "part") & t["suite"].isin(parted)) for t in (first, second)]
     return first[inside[0]], second[inside[1]]
 
 
-def _parts_alone(own: pd.DataFrame) -> bool:
+def parts_alone(own: pd.DataFrame) -> bool:
+    """Whether the rows of a suite are of its parts, and none of all spectra."""
     counted = own[own["metric"] == "flagged"]
     return bool((counted["axis"] == "part").any() and not (counted["axis"] == "all").any())
 

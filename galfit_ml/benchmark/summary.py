@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from galfit_ml.benchmark.comparison import parts_alone
 from galfit_ml.benchmark.scoring import LEAST
 
 SHOWN = {
@@ -50,9 +51,10 @@ def summary(rows: pd.DataFrame) -> Iterator[str]:
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of all spectra; those of the first part, and the rate, where a suite has the same galaxies in every part."""
-    whole, parts = rows[rows["axis"] == "all"], rows[rows["axis"] == "part"]
-    if (whole["metric"] == "answered").any() or parts.empty:
+    whole = rows[rows["axis"] == "all"]
+    if not parts_alone(rows):
         return whole
+    parts = rows[rows["axis"] == "part"]
     return pd.concat([whole[whole["metric"] == "rate"], parts[parts["bin"] == parts["bin"].iloc[0]]])
 
 

@@ -36,7 +36,7 @@ class BagpipesBackend:
         calibration_order: degree of the calibration polynomial; None for none.
         n_networks: networks of nautilus; 0 for ellipsoids alone, which is quicker for few free parameters.
         fixed: coordinate -> value that it keeps; see `galfit_ml_bagpipes.coordinates`.
-        stock: bagpipes exactly as it ships, several times slower.
+        stock: bagpipes exactly as it ships, thirty times slower a call.
     """
 
     parameters: ParameterSet = GALAXY

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
-from types import SimpleNamespace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from galfit_ml.grid import air_to_vacuum
+from galfit_ml_bagpipes.arrays import use_arrays
 from galfit_ml_bagpipes.components import components
 from galfit_ml_bagpipes.observed import Observed
-from galfit_ml_bagpipes.resample import resample
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +54,7 @@ class Likelihood:
         needed = max(LEAST_R, SAMPLES_PER_R * float(observed.resolution[observed.good].max()))
         bagpipes.config.R_spec = resolving_power or needed
         if not stock:
-            _replace_loops(bagpipes)
+            use_arrays(bagpipes)
         first = components(start, self._resolution)
         self._fitted = bagpipes.fitting.fitted_model(_galaxy(bagpipes, observed), _instructions(first))
         # bagpipes would read its own parameters from a vector; here the vector is a dictionary of coordinates.
@@ -113,23 +111,3 @@ def _galaxy(bagpipes: Any, observed: Observed) -> Any:
 def _instructions(first: Mapping[str, Any]) -> dict[str, Any]:
     """What bagpipes looks up in its instructions: whether there is a calibration and a noise model."""
     return {name: first[name] for name in ("redshift", "noise", "calib") if name in first}
-
-
-def _replace_loops(bagpipes: Any) -> None:
-    """Use arrays where bagpipes loops over pixels in Python; what comes out is the same."""
-    module: Any = sys.modules[bagpipes.model_galaxy.__module__]
-    if isinstance(module.spectres, SimpleNamespace):
-        return
-    module.spectres = SimpleNamespace(spectres=resample)
-    bagpipes.model_galaxy._get_R_curve_wav_sampling = _once(bagpipes.model_galaxy._get_R_curve_wav_sampling)
-
-
-def _once(sampling: Callable[..., Floats]) -> Callable[..., Floats]:
-    """The wavelengths on which the line-spread function acts, made once for a galaxy and not at every redshift."""
-
-    def remembered(model: Any, oversample: int = 4) -> Floats:
-        if not hasattr(model, "lsf_wavelengths"):
-            model.lsf_wavelengths = sampling(model, oversample=oversample)
-        return model.lsf_wavelengths
-
-    return remembered

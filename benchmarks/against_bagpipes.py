@@ -170,17 +170,27 @@ def report(results: dict[str, dict[str, Any]], truth: dict[str, float]) -> list[
         rows.append("and no ratio per effective sample is given")
     else:
         rows.append(f"ratio of seconds per effective sample {per[1] / per[0]:.1f}")
-    rows += stock_lines(results)
+    rows += stock_lines(results, stopped)
     return [*rows, OWN_NOTE, "", *answers(ours, theirs, truth)]
 
 
-def stock_lines(results: dict[str, dict[str, Any]]) -> list[str]:
-    """How long a call takes with and without bagpipes' loops, if that was measured."""
+def stock_lines(results: dict[str, dict[str, Any]], stopped: bool) -> list[str]:
+    """How long a call takes as bagpipes ships, if that was measured, and the whole fit with calls of that length."""
     if "stock" not in results:
         return []
-    fast, stock = (1e3 * r["told"]["sampling_seconds"] / r["told"]["likelihood_calls"] for r in
-                   (results["bagpipes"], results["stock"]))  # fmt: skip
-    return [f"bagpipes as it ships: {stock:.0f} ms a call; here {fast:.0f} ms, the sampler's own work included"]
+    ours, theirs = results["emcee"], results["bagpipes"]
+    fast, stock = (r["told"]["sampling_seconds"] / r["told"]["likelihood_calls"] for r in (theirs, results["stock"]))
+    rows = [
+        f"bagpipes as it ships: {1e3 * stock:.0f} ms a call; here {1e3 * fast:.1f} ms, the sampler's own work included"
+    ]
+    whole = theirs["seconds"] + (stock - fast) * theirs["told"]["likelihood_calls"]
+    rows.append(
+        f"with calls of that length it would have taken {whole:.0f} s: {whole / ours['seconds']:.0f} times emcee"
+    )
+    if not stopped:
+        a, b = (r["told"]["effective_samples"] for r in (ours, theirs))
+        rows.append(f"and {whole / b / (ours['seconds'] / a):.0f} times as long per effective sample")
+    return rows
 
 
 def answers(ours: dict[str, Any], theirs: dict[str, Any], truth: dict[str, float]) -> list[str]:

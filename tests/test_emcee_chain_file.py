@@ -35,7 +35,7 @@ from galfit_ml_emcee.moves import Modes
 from galfit_ml_emcee.optimise import Start
 from galfit_ml_emcee.sampler import Chain, sample
 from galfit_ml_emcee.settings import SamplerSettings
-from galfit_ml_emcee.surrogate import Surrogate
+from galfit_ml_emcee.surrogate import BENDS, SOFT_BENDS, Surrogate, pairs_of
 from galfit_ml_emcee.target import Target
 
 Floats = NDArray[np.float64]
@@ -78,7 +78,8 @@ calls: list[int] = []
 
 def some_plan(seed: int = 0) -> Plan:
     rng = np.random.default_rng(seed)
-    n_feature = 1 + D + D * (D + 1) // 2 + 5 * D
+    pairs = pairs_of(FREE)
+    n_feature = 1 + D + D * (D + 1) // 2 + len(BENDS) * D + pairs.shape[1] * len(SOFT_BENDS) ** 2
     surrogate = Surrogate(
         middle=torch.as_tensor(rng.standard_normal(D)),
         turn=torch.as_tensor(np.eye(D)).float(),
@@ -87,6 +88,9 @@ def some_plan(seed: int = 0) -> Plan:
         precision=1.0 / 3.0,
         n_good=1234,
         noise=D - 1,
+        pairs=pairs,
+        redshift=0,
+        known=torch.zeros(2, 0, dtype=torch.float64),
     )
     modes = Modes.of(0.1 * rng.standard_normal((2, D)), np.stack([np.eye(D), 2 * np.eye(D)]), np.array([0.7, 0.3]))
     return Plan(modes, surrogate, rng.standard_normal((60, D)), rng.standard_normal((56, D)), 1.0 / 7.0)

@@ -281,6 +281,20 @@ def test_a_model_that_overflows_has_no_density_and_harms_no_other(
     assert together[1:].tolist() == [-np.inf, -np.inf]
 
 
+def test_a_model_thousands_of_times_too_bright_has_no_density() -> None:
+    """Its calibration takes it to zero, and what is left of chi^2 is rounding, sometimes below that of a good model."""
+    wave, rng = np.linspace(4000.0, 9000.0, 3000), np.random.default_rng(8)
+    data = 1 + 0.3 * np.sin(wave / 300) + rng.standard_normal(3000) / 10
+    tensors = [torch.as_tensor(a, dtype=torch.float32) for a in (data, np.full(3000, 100.0))]
+    arm = MarginalArm(ArmErrors(0, 3000, calibration(8, 0.05, 3000), np.zeros((3000, 0))), *tensors)
+    sizes = np.array([1.0, 5.0, *np.geomspace(1e3, 1e6, 40)])[:, None]
+    models = torch.as_tensor(sizes * (1 + 0.3 * np.sin(wave / 300)), dtype=torch.float32)
+    found = arm.log_likelihood(models, torch.ones(len(sizes), dtype=torch.float64)).nan_to_num(-torch.inf)
+    assert torch.isfinite(found[:2]).all()
+    assert int(found.argmax()) == 0
+    assert (found[2:] < found[0] - 50).all()
+
+
 def test_a_very_bright_spectrum_keeps_its_likelihood() -> None:
     """Signal-to-noise 500 in 3000 pixels: the errors' normal matrix spans seven orders of magnitude."""
     wave, rng = np.linspace(4000.0, 9000.0, 3000), np.random.default_rng(8)

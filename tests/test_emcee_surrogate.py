@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import special, stats
 
 from galfit_ml.redshift_prior import RedshiftPrior
 from galfit_ml.simulate.galaxy import GalaxyModel
@@ -18,11 +19,12 @@ from galfit_ml_emcee.ensemble import ensemble
 from galfit_ml_emcee.fit_one import cell_prior
 from galfit_ml_emcee.likelihood import N_DIM, NOISE_SCALE_SIGMA, Likelihood
 from galfit_ml_emcee.nuisances import ArmErrors, MarginalArm
-from galfit_ml_emcee.optimise import climb, derivatives, find_start
+from galfit_ml_emcee.optimise import MAX_COORDINATE, climb, derivatives, find_start
+from galfit_ml_emcee.outward import outward
 from galfit_ml_emcee.plan import make_plan
 from galfit_ml_emcee.profiles import HELD, valley_points
 from galfit_ml_emcee.settings import SamplerSettings
-from galfit_ml_emcee.surrogate import DEPTH, Compression, Pupil, Whitening
+from galfit_ml_emcee.surrogate import DEPTH, TOGETHER, Compression, Pupil, Whitening, pairs_of
 from galfit_ml_emcee.target import Target
 from galfit_ml_emcee.trim import Native
 
@@ -37,6 +39,7 @@ class Polynomial:
     """A model whose flux is quadratic in four coordinates, and an additive error; there is no galaxy beyond x_0 = 4."""
 
     unseen = ()
+    redshift = RedshiftPrior()
     log_noise_scale = staticmethod(Likelihood.log_noise_scale)
     precision = staticmethod(Likelihood.precision)
 
@@ -121,6 +124,54 @@ def test_compression_keeps_what_varies_and_counts_what_does_not() -> None:
     np.testing.assert_allclose(found, (rows**2).sum(axis=1), rtol=1e-4)
 
 
+class Burst(Polynomial):
+    """A burst adds light that depends on its age as on its mass: no quadratic, and no sum over both."""
+
+    def spectra(self, x: torch.Tensor) -> Any:
+        mass, age = (x[:, coordinate(name)] for name in ("log_burst_fraction", "burst_age"))
+        return SimpleNamespace(flux=(5 + (torch.tanh(mass) * torch.tanh(age))[:, None] * 8 * self.slope[0]).float())
+
+
+def test_coordinates_of_a_burst_bend_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [coordinate("burst_age"), coordinate("log_burst_fraction"), N_DIM - 1]
+    target = Target(Burst(0), np.zeros(N_DIM), free)  # type: ignore[arg-type]
+    rng = np.random.default_rng(3)
+    pupil = Pupil(Whitening(target, np.zeros(3)), rng.standard_normal((900, 3)) * [1.0, 1.0, 0.3])
+    test = rng.standard_normal((200, 3)) * [1.0, 1.0, 0.3]
+    truth = target.log_density(test)
+    near = truth > truth.max() - 30
+    assert np.ptp(truth[near]) > 20
+    together = np.median(np.abs(pupil.surrogate()(test) - truth)[near])
+    monkeypatch.setattr("galfit_ml_emcee.surrogate.TOGETHER", ())
+    alone = np.median(np.abs(pupil.surrogate()(test) - truth)[near])
+    assert together < 0.5
+    assert alone > 4 * together
+
+
+def test_every_two_of_the_coordinates_bend_together_that_are_free() -> None:
+    every = pairs_of(list(range(N_DIM)))
+    assert every.shape == (2, len(TOGETHER) * (len(TOGETHER) - 1) // 2)
+    own = [coordinate("tau"), coordinate("redshift"), coordinate("dust_av"), N_DIM - 1]
+    assert sorted(pairs_of(own)[:, 0].tolist()) == [0, 2]
+    assert pairs_of([coordinate("redshift"), N_DIM - 1]).shape == (2, 0)
+
+
+def test_points_outward_follow_the_sample() -> None:
+    """One coordinate moves by one to ten of its scatters, at most 2.5; those that go with it move along."""
+    random = np.random.RandomState(1)
+    t = np.linspace(-1, 1, 4000)
+    sample = np.stack([0.5 * t, 0.2 * t + 0.004 * random.standard_normal(4000), 1e-3 * np.cos(2 * np.pi * t)], axis=1)
+    points = outward(sample, 3000, random)
+    assert points.shape == (3000, 3)
+    reach = np.abs(points).max(axis=0)
+    assert 2.0 < reach[0] <= 2.5 * 0.5 / 0.2 / 0.9 + 0.5  # its own 2.5, or what the second drags along
+    assert 0.003 < reach[2] < 0.2
+    along = points[np.abs(points[:, 2]) <= 1e-3]
+    assert np.abs(along[:, 1] - 0.4 * along[:, 0]).max() < 0.05
+    assert np.mean(np.abs(points[:, 0]) > 0.5) > 0.3  # beyond all of the sample
+    assert (np.abs(outward(100 * sample, 500, random)) <= MAX_COORDINATE).all()
+
+
 def test_hopeless_points_are_dropped_and_the_rest_kept_in_step() -> None:
     target = target_of(0)
     points = points_about(0.6, 400, 1)
@@ -202,7 +253,7 @@ def test_valleys_are_followed_through_the_prior(galaxy: tuple[Target, Any]) -> N
     with torch.no_grad():
         points = valley_points(target, start, np.random.RandomState(1))
     reached = [points[:, target.free.index(coordinate(name))] for name in HELD if coordinate(name) in target.free]
-    assert sum(np.ptp(one) > 3.0 for one in reached) >= 5  # of seven; a unit Gaussian's middle 87 %
+    assert sum(np.ptp(one) > 3.0 for one in reached) >= 5  # of eight; a unit Gaussian's middle 87 %
     depth = float(start.log_density[0]) - target.log_density(points)
     assert np.median(depth[np.isfinite(depth)]) < 40
     assert np.isfinite(depth).mean() > 0.8
@@ -215,6 +266,40 @@ def test_a_spectrum_that_is_too_good_for_valleys_is_learnt_without(
     monkeypatch.setattr("galfit_ml_emcee.profiles.DEEPEST", -1e9)
     with torch.no_grad():
         assert valley_points(target, start, np.random.RandomState(1)).shape == (0, len(target.free))
+
+
+def test_walkers_start_where_a_sharp_redshift_prior_leaves_them(galaxy: tuple[Target, Any]) -> None:
+    """A user who knows the redshift several times better than the data: nothing is left to contract in the chain."""
+    target, start = galaxy
+    width = 2e-5
+    z = float(target.likelihood.galaxies(start.x[:1]).redshift[0])
+    plain = target.likelihood
+    sharp = Likelihood(plain.model, plain.spectrum, plain.prior, RedshiftPrior(distribution=stats.norm(z, width)))
+    settings = SamplerSettings(learn=200, asked=200, n_trial=1, trial=8, walk=60)
+    scatter = {}
+    with torch.no_grad():
+        for name, likelihood in (("plain", plain), ("sharp", sharp)):
+            own = Target.of(likelihood, start)
+            plan = make_plan(own, start, settings, np.random.RandomState(2))
+            scatter[name] = float(likelihood.galaxies(torch.as_tensor(own.full(plan.points))).redshift.std())
+    assert scatter["plain"] > 5 * width
+    assert scatter["sharp"] < 2 * width
+
+
+def test_the_users_density_is_that_of_the_likelihood_up_to_a_constant(galaxy: tuple[Target, Any]) -> None:
+    target, start = galaxy
+    plain = target.likelihood
+    low, high = plain.prior.redshift
+    user = RedshiftPrior(distribution=stats.norm(0.3 * low + 0.7 * high, 0.1 * (high - low)))
+    both = Target.of(Likelihood(plain.model, plain.spectrum, plain.prior, user), start)
+    x = start.x[:1].repeat(9, 1)
+    x[:, coordinate("redshift")] = torch.linspace(-1.5, 2.0, 9, dtype=x.dtype)
+    expected = user.log_density(plain.galaxies(x).redshift.numpy())
+    found = np.interp(special.ndtr(x[:, coordinate("redshift")].numpy()), *both.known_redshift)
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-4)
+    assert target.known_redshift.shape == (2, 0)
+    fixed = Target.of(both.likelihood, start, (coordinate("redshift"),))
+    assert (fixed.known_redshift.shape, fixed.redshift_place) == ((2, 0), -1)
 
 
 def test_the_same_seed_makes_the_same_plan(galaxy: tuple[Target, Any]) -> None:

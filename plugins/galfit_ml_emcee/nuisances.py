@@ -26,6 +26,11 @@ TOLERANCE = 1e-6
 """Products are kept to this share of the largest of them."""
 
 
+ROUNDING = 1e-5
+"""Less than this share of chi^2 cannot be told from rounding of single precision and counts as this: of a model
+thousands of times brighter than the data, taken to zero by its calibration, nothing would be left: the best of all."""
+
+
 @dataclass(frozen=True, eq=False)
 class ArmErrors:
     """Linear errors of one arm.
@@ -109,7 +114,8 @@ class MarginalArm:
         residual = self.flux - model
         chi2 = (residual * residual * self.ivar).sum(1, dtype=torch.float64)
         half, log_det = self._solved(self.normal(model, weighted), self.seen(weighted, residual), precision)
-        return -0.5 * (chi2 * precision - (half**2).sum(1) * precision**2 + log_det)
+        left = torch.maximum(chi2 - (half**2).sum(1) * precision, ROUNDING * chi2)
+        return -0.5 * (left * precision + log_det)
 
     @staticmethod
     def _solved(normal: Tensor, seen: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """How a posterior is proposed: its modes, a surrogate of its density, and where walkers start.
 
 The surrogate learns by asking: trained on points about the maxima, it is sampled; the true density of some of those
-samples is computed, and it is trained again on all that is known, round by round, until the samples are where the
-posterior is.
+samples, and of points outward of them, is computed, and it is trained again on all that is known, round by round, until
+the samples are where the posterior is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from galfit_ml_emcee.ensemble import Plan, ensemble
 from galfit_ml_emcee.modes import adapted, starting_modes
 from galfit_ml_emcee.moves import Modes
 from galfit_ml_emcee.optimise import MAX_COORDINATE, Start
+from galfit_ml_emcee.outward import outward
 from galfit_ml_emcee.profiles import valley_points
 from galfit_ml_emcee.settings import SamplerSettings
 from galfit_ml_emcee.surrogate import Pupil, Surrogate, Whitening
@@ -72,6 +73,7 @@ def make_plan(target: Target, start: Start, settings: SamplerSettings, random: n
         modes = adapted(modes, kept)
         asked = _some(kept, settings.asked, random)
         error = _scatter(surrogate(asked) - pupil.ask(asked))
+        pupil.ask(outward(kept, settings.outward, random), boost=BOOST)
     surrogate = pupil.surrogate()
     walkers, _, kept = Walk(surrogate, modes, kept).run(walkers, settings.learn, random, keep_every=KEEP_EVERY)
     walkers = _possible(target, walkers, random)
@@ -93,6 +95,7 @@ def _tried(
     before = plan.surrogate(visited)
     error = _scatter(before - pupil.ask(visited, boost=BOOST))
     archive = np.concatenate([plan.archive, visited])
+    pupil.ask(outward(archive, settings.outward, random), boost=BOOST)
     better = Plan(adapted(plan.modes, archive), pupil.surrogate(), _some(archive, ARCHIVE, random), state.coords, error)
     return better, float(walkers.acceptance_fraction.mean())
 

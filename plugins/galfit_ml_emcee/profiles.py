@@ -18,7 +18,7 @@ from galfit_ml_emcee.target import Target
 Floats = NDArray[np.float64]
 
 HELD = (
-    *("formation_age", "tau", "burst_age", "log_burst_fraction"),
+    *("log_ssfr", "formation_age", "tau", "burst_age", "log_burst_fraction"),
     *("log_agn", "log_gas_metallicity", "log_metallicity"),
 )
 PLACES = (-2.0, -0.7, 0.7, 2.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from galfit_ml_emcee.likelihood import N_DIM
 
-LEAST = {"learn": 40, "asked": 2, "n_trial": 0}
+LEAST = {"learn": 40, "asked": 2, "outward": 0, "n_trial": 0}
 """Below these there is no sample that the surrogate could learn from."""
 
 
@@ -18,6 +18,7 @@ class SamplerSettings:
         n_walkers: even, at least twice the number of dimensions.
         learn: steps of a walk under the surrogate in each round of learning, and after the last.
         asked: samples of it in each round whose true density is computed.
+        outward: points outward of these samples, in each round, whose true density is computed besides.
         n_trial, most_trials, trial: short chains from which the surrogate learns at last: at least, at most (where few
             of their steps are accepted), and the steps of each.
         walk: steps under the surrogate between two steps of the chain.
@@ -30,7 +31,8 @@ class SamplerSettings:
 
     n_walkers: int = 56
     learn: int = 600
-    asked: int = 900
+    asked: int = 600
+    outward: int = 300
     n_trial: int = 2
     most_trials: int = 8
     trial: int = 12
@@ -65,5 +67,5 @@ class SamplerSettings:
         if not 0 < effort <= 10:
             raise ValueError(f"effort must be a positive number up to 10, such as 1 or 0.3, not {effort!r}.")
         learn = max(int(effort * self.learn), LEAST["learn"])
-        asked, walk = (max(int(effort * n), 10) for n in (self.asked, self.walk))
-        return replace(self, learn=learn, asked=asked, walk=walk)
+        asked, outward, walk = (max(int(effort * n), 10) for n in (self.asked, self.outward, self.walk))
+        return replace(self, learn=learn, asked=asked, outward=outward, walk=walk)

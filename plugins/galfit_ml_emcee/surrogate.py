@@ -1,20 +1,23 @@
 """A surrogate of the posterior density of one spectrum: fifty times cheaper than the galaxy model, an e-fold off.
 
 Residuals in units of the noise, linear errors whitened at the best model, are compressed to some singular vectors;
-each coefficient is regressed on the coordinates (linear, quadratic, and bends along each of them; ridge). Sampling the
-surrogate is cheap; what it gets wrong is put right by an acceptance step with the true density
-(`moves.SurrogateMove`).
+each coefficient is regressed on the coordinates (linear, quadratic, bends along each of them, and products of bends of
+those that shape the stars' light; ridge). Sampling the surrogate is cheap; what it gets wrong is put right by an
+acceptance step with the true density (`moves.SurrogateMove`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from galfit_ml.simulate.prior import coordinate
 from galfit_ml_emcee.likelihood import NOISE_SCALE_SIGMA
 from galfit_ml_emcee.target import Target
 
@@ -27,7 +30,18 @@ LEAST_VECTOR = 1e-3
 BENDS, BEND_WIDTH = (-2.0, -1.0, 0.0, 1.0, 2.0), 0.5
 """Where each coordinate's own tanh features bend, and how sharply: the model has kinks where its grids have nodes."""
 
-RIDGE = 1e-5
+TOGETHER = (
+    *("log_ssfr", "log_burstiness", "burst_age", "log_burst_fraction", "formation_age", "tau"),
+    *("log_metallicity", "dust_av"),
+)
+"""Coordinates of which any two bend together: what a burst adds depends on its age as on its mass."""
+
+SOFT_BENDS, SOFT_WIDTH = (-1.5, 0.0, 1.5), 1.0
+"""Where they do so, and how softly: products of three bends each, for every pair."""
+
+RIDGE, BENT_RIDGE = 1e-5, 1e-4
+"""Of the quadratic features, and of those that bend: where no point has taught them they had better be small."""
+
 BASIS_ROWS = 700
 DEPTH = 400.0
 """Points whose ln density lies that far below the best teach nothing."""
@@ -100,6 +114,12 @@ class Compression:
         return residuals @ self.vectors.T
 
 
+def pairs_of(free: Sequence[int]) -> Tensor:
+    """[2, n_pair] places, among the free coordinates, of every two of `TOGETHER`."""
+    places = [free.index(c) for c in map(coordinate, TOGETHER) if c in free]
+    return torch.tensor(list(combinations(places, 2)), dtype=torch.int64).reshape(-1, 2).T.contiguous()
+
+
 @dataclass(frozen=True, eq=False)
 class Surrogate:
     """ln density of points, up to a constant.
@@ -111,6 +131,9 @@ class Surrogate:
         precision: noise scale to the power -2 at which residuals were whitened.
         n_good: number of pixels.
         noise: place of the noise scale among the free coordinates.
+        pairs: [2, n_pair] places of the coordinates that bend together.
+        redshift: place of the redshift among the free coordinates; any number where `known` is empty.
+        known: [2, m] what the user knows: places in the unit interval of the redshift's prior, and ln density there.
     """
 
     middle: Tensor
@@ -120,6 +143,9 @@ class Surrogate:
     precision: float
     n_good: int
     noise: int
+    pairs: Tensor
+    redshift: int
+    known: Tensor
 
     def __call__(self, points: Floats) -> Floats:
         """ln density [n] of points [n, d]."""
@@ -127,7 +153,11 @@ class Surrogate:
         chi2 = (self.features(x) @ self.weights).double().square().sum(1).clamp(max=MOST_CHI2) + self.rest
         log_scale = NOISE_SCALE_SIGMA * x[:, self.noise]
         value = -0.5 * (chi2 * torch.exp(-2 * log_scale) / self.precision + x.square().sum(1))
-        return np.asarray((value - self.n_good * log_scale).numpy())
+        value = value - self.n_good * log_scale
+        if self.known.shape[1]:
+            place = torch.special.ndtr(x[:, self.redshift])
+            value = value + torch.as_tensor(np.interp(place, *self.known.numpy()))
+        return np.asarray(value.numpy())
 
     def features(self, x: Tensor) -> Tensor:
         """Features [n, n_feature] of points [n, d]."""
@@ -136,7 +166,13 @@ class Surrogate:
         squares = z.index_select(1, first) * z.index_select(1, second)  # a quarter of the time of z[:, first]
         centres = torch.tensor(BENDS)[:, None]
         bends = torch.tanh((x.float()[:, None] - centres) / BEND_WIDTH).flatten(1)
-        return torch.cat([z.new_ones(len(z), 1), z, 0.5 * squares, bends], dim=1)
+        return torch.cat([z.new_ones(len(z), 1), z, 0.5 * squares, bends, self._bent_together(x)], dim=1)
+
+    def _bent_together(self, x: Tensor) -> Tensor:
+        """Products of soft bends, [n, n_pair * len(SOFT_BENDS)^2]."""
+        soft = torch.tanh((x.float()[:, :, None] - torch.tensor(SOFT_BENDS)) / SOFT_WIDTH)
+        one, other = soft.index_select(1, self.pairs[0]), soft.index_select(1, self.pairs[1])
+        return (one[..., None] * other[..., None, :]).flatten(1)
 
 
 class Pupil:
@@ -195,7 +231,7 @@ class Pupil:
 
     def surrogate(self) -> Surrogate:
         """What it knows."""
-        points, d = self.points, self.points.shape[1]
+        points, target, d = self.points, self.whitening.target, self.points.shape[1]
         root = np.linalg.cholesky(np.cov(points.T) + 1e-6 * np.eye(d))
         blank = Surrogate(
             middle=torch.as_tensor(points.mean(axis=0)),
@@ -203,13 +239,18 @@ class Pupil:
             weights=torch.zeros(0, 0),
             rest=self.compression.rest,
             precision=self.whitening.precision,
-            n_good=self.whitening.target.likelihood.spectrum.n_good,
+            n_good=target.likelihood.spectrum.n_good,
             noise=d - 1,
+            pairs=pairs_of(target.free),
+            redshift=max(target.redshift_place, 0),
+            known=torch.as_tensor(target.known_redshift),
         )
         features = blank.features(torch.as_tensor(points))
         weighted = features * self._weights()
         normal = (weighted.T @ features).double()
-        normal.diagonal().add_(RIDGE * float(weighted[:, 0].sum()))
+        ridge = torch.full((features.shape[1],), BENT_RIDGE, dtype=torch.float64)
+        ridge[: 1 + d + d * (d + 1) // 2] = RIDGE
+        normal.diagonal().add_(ridge * float(weighted[:, 0].sum()))
         return replace(blank, weights=torch.linalg.solve(normal, (weighted.T @ self.coefficients).double()).float())
 
     def _weights(self) -> Tensor:

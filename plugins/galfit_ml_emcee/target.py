@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,10 +11,15 @@ from numpy.typing import NDArray
 
 from galfit_ml.parameters import GALAXY
 from galfit_ml.simulate.galaxy import reported_parameters
+from galfit_ml.simulate.prior import coordinate
 from galfit_ml_emcee.likelihood import N_DIM, Likelihood
 from galfit_ml_emcee.optimise import Start
 
 Floats = NDArray[np.float64]
+
+
+KNOTS = 2049
+"""Places at which a user's density of redshifts is looked at for a surrogate; the density itself is exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +41,27 @@ class Target:
         """Everything is free but `fixed` coordinates and those the spectrum does not see."""
         free = [i for i in range(N_DIM) if i not in (*fixed, *likelihood.unseen)]
         return cls(likelihood, start.x[0].numpy(), free)
+
+    @property
+    def redshift_place(self) -> int:
+        """Of the redshift among the free coordinates; -1 where it is fixed."""
+        own = coordinate("redshift")
+        return self.free.index(own) if own in self.free else -1
+
+    @cached_property
+    def known_redshift(self) -> Floats:
+        """[2, KNOTS] places in the unit interval of the redshift's prior and ln of the user's density there, relative.
+
+        [2, 0] where the user has no preference, or the redshift is fixed.
+        """
+        user = self.likelihood.redshift
+        if user.distribution is None or self.redshift_place < 0:
+            return np.zeros((2, 0))
+        place = np.linspace(0.0, 1.0, KNOTS)
+        low, high = np.log1p(self.likelihood.prior.redshift)
+        value = user.log_density(np.expm1(low + place * (high - low)))
+        known = np.isfinite(value)
+        return np.stack([place[known], value[known] - value[known].max(initial=-np.inf)])
 
     def full(self, points: Floats) -> Floats:
         """All coordinates of points [..., n_free], [..., N_DIM]."""

@@ -25,7 +25,7 @@ from galfit_ml.simulate.surveys import ChunkMaker, make_settings
 
 NAMES = {
     *("calibration", "latent", "moonrise", "moons-snr", "moons-snr-rebinned"),
-    *("moonz-grid", "real-sdss", "robustness", "sdss-snr", "speed"),
+    *("moonz-grid", "other-stars", "real-sdss", "robustness", "sdss-snr", "speed"),
 }
 
 SMALL = Suite(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from galfit_ml.benchmark.changes import CHANGES
 from galfit_ml.benchmark.errors import BenchmarkError
+from galfit_ml.benchmark.other_stars import populations
 from galfit_ml.benchmark.rebin import rebinned
 from galfit_ml.benchmark.suite import Part, Suite
 from galfit_ml.errors import unknown_name
@@ -89,9 +90,9 @@ def _placed(suite: Suite, n: int, name: str, size: int) -> tuple[int, int, _Surv
 
 
 def _first_alike(suite: Suite, number: int) -> int:
-    """The first part that differs in nothing but what is done to its spectra: their galaxies and noise are the same."""
-    plain = [part.plain for part in suite.parts]
-    return plain.index(plain[number])
+    """The first part that differs in nothing but stars and what is done to its spectra: the same galaxies and noise."""
+    alike = [part.alike for part in suite.parts]
+    return alike.index(alike[number])
 
 
 def shards(suite: Suite, n: int) -> Iterator[Shard]:
@@ -150,10 +151,10 @@ def _cut(
     return rebinned(batch.take(kept), survey.part.rebin), _truth(made.take(kept), survey.part)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def _chunk(survey: _Survey, number: int) -> MockSurvey:
     """A chunk of a plain survey; parts take turns, so that as many are kept as the suites that ship have surveys."""
-    return ChunkMaker(survey.settings(number + 1))(number)
+    return ChunkMaker(survey.settings(number + 1), populations=populations(survey.part.stars))(number)
 
 
 def _truth(made: MockSurvey, part: Part) -> dict[str, NDArray[Any]]:

@@ -21,8 +21,8 @@ A file looks like this::
     backend = "moonz"
     ...
 
-A part may say `change`, one of `galfit_ml.benchmark.changes.CHANGES`, which is done to its spectra, and `rebin`, so
-many pixels of which are made one.
+A part may say `change`, one of `galfit_ml.benchmark.changes.CHANGES`, which is done to its spectra, `rebin`, so many
+pixels of which are made one, and `stars`, of which its galaxies are made: "miles", or the path of a stellar grid.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Part:
         label: in tables; by default the change.
         change: one of `galfit_ml.benchmark.changes.CHANGES`.
         rebin: so many pixels are made one.
+        stars: of which galaxies are made; see `galfit_ml.benchmark.other_stars`. Empty for the shipped ones.
     """
 
     instrument: str
@@ -71,6 +72,7 @@ class Part:
     label: str = ""
     change: str = "none"
     rebin: int = 1
+    stars: str = ""
 
     def __post_init__(self) -> None:
         if self.rebin < 1:
@@ -88,6 +90,18 @@ class Part:
     def plain(self) -> Part:
         """The same galaxies and noise, before anything is done to their spectra."""
         return replace(self, label="", change="none", rebin=1)
+
+    @property
+    def alike(self) -> Part:
+        """What is the same of parts that ask about the same galaxies, done to or made of whatever."""
+        return replace(self.plain, stars="")
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What its spectra depend on; `stars` only where they are not the shipped ones, a grid by its contents."""
+        known = {key: value for key, value in asdict(self).items() if key != "stars" or value}
+        grid = Path(self.stars)
+        return known | ({"stars": hashlib.sha256(grid.read_bytes()).hexdigest()} if grid.is_file() else {})
 
 
 @dataclass(frozen=True)
@@ -185,8 +199,8 @@ class Suite:
 
     @property
     def repeated(self) -> bool:
-        """Whether parts have the same galaxies, and differ in nothing but what is done to their spectra."""
-        return len({part.plain for part in self.parts}) < len(self.parts)
+        """Whether parts have the same galaxies, and differ in nothing but stars and what is done to their spectra."""
+        return len({part.alike for part in self.parts}) < len(self.parts)
 
     @property
     def same_for_any_n(self) -> bool:
@@ -196,7 +210,7 @@ class Suite:
     def digest(self, n: int) -> str:
         """Changes with everything that spectra and draws depend on; with n only where that chooses cells of a grid."""
         grid = any(part.population == "moonz-grid" for part in self.parts)
-        asked = {"seed": self.seed, "n_draws": self.n_draws, "parts": [asdict(part) for part in self.parts]}
+        asked = {"seed": self.seed, "n_draws": self.n_draws, "parts": [part.described for part in self.parts]}
         asked |= {"shard": self.shard, "n": n if grid else 0}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 

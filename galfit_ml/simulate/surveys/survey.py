@@ -14,6 +14,7 @@ from torch import Tensor
 from galfit_ml.instruments import Instrument
 from galfit_ml.simulate.conditions import NOMINAL_SIZE, Conditions
 from galfit_ml.simulate.galaxy import GalaxyModel
+from galfit_ml.simulate.populations import StellarPopulations
 from galfit_ml.simulate.prior import GalaxyPrior
 from galfit_ml.simulate.spectrograph import Observation, Spectrograph
 from galfit_ml.simulate.surveys.contaminants import Contaminants, Contaminated
@@ -142,12 +143,20 @@ class ChunkMaker:
         settings: of the survey.
         device: "cpu" or "cuda".
         alteration: what becomes of noiseless galaxies [n, n_pix] at redshifts [n], with random numbers; None: nothing.
+        populations: the stars; None for the shipped ones.
     """
 
-    def __init__(self, settings: SurveySettings, device: str = "cpu", *, alteration: Alteration | None = None) -> None:
+    def __init__(
+        self,
+        settings: SurveySettings,
+        device: str = "cpu",
+        *,
+        alteration: Alteration | None = None,
+        populations: StellarPopulations | None = None,
+    ) -> None:
         self.settings, self.alteration = settings, alteration
         self.spectrograph = Spectrograph(settings.instrument, mode=settings.mode, device=device)
-        self.model = GalaxyModel(device=device)
+        self.model = GalaxyModel(populations, device=device)
         self.population = _population(settings, self.model, self.spectrograph)
         self._truth = GalaxyTruth(self.model, band_name(settings.instrument))
         self._contaminants = Contaminants(settings.contaminants, self.spectrograph.pixels, settings.redshift)

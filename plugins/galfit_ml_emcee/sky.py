@@ -1,10 +1,17 @@
-"""Modes of the sky residual that an instrument predicts, on the pixels of the spectra."""
+"""Modes of the sky residual that an instrument predicts, on the pixels of the spectra.
+
+A residual is what sky subtraction leaves: a share of the sky, and of its slope. How bright airglow and continuum were,
+in what seeing, a spectrum does not tell, so that the residual of one night has another shape than that of another. The
+modes are those of the covariance over nights, drawn as the simulator draws them (`Conditions.draw`); the night's own
+residual is Gaussian, that over nights nearly so.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from galfit_ml.instruments import Instrument
@@ -14,8 +21,13 @@ from galfit_ml.spectra import ArmSpectra, SpectrumBatch
 
 Floats = NDArray[np.float64]
 
-EXPOSURE_S = 3600.0
-"""The residual in flux units does not depend on it: it is coherent over all exposures."""
+EXPOSURE_S = 8 * 3600.0
+"""The residual in flux units does not depend on it, for it is coherent over all exposures; what is too small does."""
+
+NIGHTS, SEED = 48, 1
+
+LEAST = 0.7
+"""Modes that change less than this, in units of the noise summed over an arm (rms over nights), are left out."""
 
 ALIGNED = 0.02
 """Share of a pixel by which the pixels of a spectrum may lie off those of the instrument."""
@@ -30,21 +42,39 @@ def can_predict(instrument: Instrument) -> bool:
 def sky_modes(batch: SpectrumBatch) -> list[Floats]:
     """Additive modes of each arm of a batch, [n_mode, n_pix]: standard normals times these, summed, are the residual.
 
-    Nominal conditions: the sky of the night is not known. An arm without prediction has no modes.
+    An arm without prediction has no modes.
     """
     if batch.instrument.generic or not can_predict(batch.instrument):
         return [np.zeros((0, len(arm.grid))) for arm in batch.arms]
-    known = nominal_modes(batch.instrument)
+    known = modes_of(batch.instrument)
     return [_on_pixels(arm, *known.get(arm.name, (None, None))) for arm in batch.arms]
 
 
 @lru_cache(maxsize=8)
-def nominal_modes(instrument: Instrument) -> dict[str, tuple[Floats, Floats]]:
+def modes_of(instrument: Instrument) -> dict[str, tuple[Floats, Floats]]:
     """For each arm its wavelengths [n_pix] and modes [n_mode, n_pix], in 1e-17 erg s^-1 cm^-2 A^-1."""
     spectrograph = Spectrograph(instrument)
-    conditions = Conditions.nominal(instrument, 1, EXPOSURE_S)
-    modes = [exposure.residual_modes()[0].double().numpy() for exposure in spectrograph.exposed(conditions)]
-    return {arm.name: (arm.grid.centres, own) for arm, own in zip(instrument.arms, modes, strict=True)}
+    nominal = spectrograph.exposed(Conditions.nominal(instrument, 1, EXPOSURE_S))
+    nights = Conditions.draw(instrument, NIGHTS, EXPOSURE_S, torch.Generator().manual_seed(SEED))
+    out = {}
+    for arm, one, many in zip(instrument.arms, nominal, spectrograph.exposed(nights), strict=True):
+        variance = one.white_variance(torch.zeros(1, len(arm.grid)))[0].double().numpy()
+        modes = many.residual_modes().double().numpy()
+        out[arm.name] = (arm.grid.centres, principal(modes.reshape(-1, len(arm.grid)) / NIGHTS**0.5, variance))
+    return out
+
+
+def principal(rows: Floats, variance: Floats) -> Floats:
+    """Modes [k, n_pix] with the covariance rows' rows of many rows [m, n_pix], but for what is below `LEAST`.
+
+    Args:
+        rows: each times a standard normal, summed.
+        variance: [n_pix] of the noise, by which they are weighed.
+    """
+    white = rows / np.sqrt(variance)
+    power, mix = np.linalg.eigh(white @ white.T)
+    kept = power > LEAST**2
+    return np.ascontiguousarray((mix[:, kept].T @ rows)[::-1])
 
 
 def _on_pixels(arm: ArmSpectra, wavelength: Floats | None, modes: Floats | None) -> Floats:

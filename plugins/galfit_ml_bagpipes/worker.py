@@ -7,8 +7,10 @@ output tells of each step: the number of likelihood calls.
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -32,7 +34,15 @@ Floats = NDArray[np.float64]
 CHUNK = 500
 """Likelihood calls between two messages."""
 
+PATIENCE = 300.0
+"""Seconds without a likelihood call after which a fit is stopped: nautilus may look for points within its bounds for
+ever, where these fill hardly any of the ellipsoids they are drawn from. On Windows nothing stops it."""
+
 Tell = Callable[[int], None]
+
+
+class Stalled(Exception):
+    """The sampler finds no points any more."""
 
 
 def main(folder: Path) -> None:
@@ -57,13 +67,15 @@ def fit(job: Job, tell: Tell) -> Answer:
     found = scan(job, rng) if job.needs_scan else Found(float("nan"), 1.0)
     job = job if np.isnan(found.redshift) else _in_cell(job, found.redshift)
     likelihood = _likelihood(job, rng)
-    sampler = _sampler(job, likelihood)
+    watch = Watch(PATIENCE)
+    sampler = _sampler(job, watch.over(likelihood))
     set_up = time.perf_counter()
-    finished = _run(sampler, job.settings, tell)
+    finished, stalled = _run(sampler, job.settings, tell, watch)
     told = {
         "scan_redshift": found.redshift,
         "scan_share": found.share,
         "converged": float(finished),
+        "stalled": float(stalled),
         "likelihood_calls": float(sampler.n_like),
         "effective_samples": float(sampler.n_eff),
         "log_evidence": float(sampler.log_z),
@@ -90,7 +102,45 @@ def _values(job: Job, cube: Floats) -> dict[str, float]:
     return {name: float(value) for name, value in job.prior.transform(cube).items()}
 
 
-def _sampler(job: Job, likelihood: Likelihood) -> Any:
+class Watch:
+    """Raises `Stalled` in the main thread once a function was not called for so many seconds.
+
+    Args:
+        patience: s.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience if hasattr(signal, "setitimer") else math.inf
+
+    def over(self, function: Callable[[Any], float]) -> Callable[[Any], float]:
+        """The function, each call of which begins the wait anew."""
+
+        def watched(values: Any) -> float:
+            self.wait()
+            return function(values)
+
+        return watched
+
+    def wait(self) -> None:
+        """Begin to wait."""
+        if math.isfinite(self.patience):
+            signal.setitimer(signal.ITIMER_REAL, self.patience)
+
+    def __enter__(self) -> None:
+        if math.isfinite(self.patience):
+            signal.signal(signal.SIGALRM, self._ring)
+        self.wait()
+
+    def __exit__(self, *_: object) -> None:
+        if math.isfinite(self.patience):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @staticmethod
+    def _ring(*_: object) -> None:
+        raise Stalled
+
+
+def _sampler(job: Job, likelihood: Callable[[dict[str, float]], float]) -> Any:
     """nautilus over the unit cube."""
     from nautilus import Sampler
 
@@ -105,15 +155,23 @@ def _sampler(job: Job, likelihood: Likelihood) -> Any:
     )
 
 
-def _run(sampler: Any, settings: Settings, tell: Tell) -> bool:
-    """Sample until enough effective samples are there (True) or a limit is reached (False)."""
+def _run(sampler: Any, settings: Settings, tell: Tell, watch: Watch) -> tuple[bool, bool]:
+    """Sample until enough effective samples are there, a limit is reached, or no more points are found.
+
+    Returns:
+        Whether there are enough, and whether it stalled.
+    """
     end = time.monotonic() + settings.max_seconds
     finished = False
-    while not finished and sampler.n_like < settings.max_calls and time.monotonic() < end:
-        upto = min(sampler.n_like + CHUNK, settings.max_calls)
-        finished = bool(sampler.run(n_eff=settings.n_eff, n_like_max=upto, timeout=end - time.monotonic()))
-        tell(int(sampler.n_like))
-    return finished
+    try:
+        with watch:
+            while not finished and sampler.n_like < settings.max_calls and time.monotonic() < end:
+                upto = min(sampler.n_like + CHUNK, settings.max_calls)
+                finished = bool(sampler.run(n_eff=settings.n_eff, n_like_max=upto, timeout=end - time.monotonic()))
+                tell(int(sampler.n_like))
+    except Stalled:
+        return False, True
+    return finished, False
 
 
 def _answer(job: Job, likelihood: Likelihood, sampler: Any, rng: np.random.Generator, told: dict[str, float]) -> Answer:

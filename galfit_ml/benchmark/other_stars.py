@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from galfit_ml.benchmark.errors import BenchmarkError
@@ -79,6 +78,8 @@ def with_miles(folder: Path) -> StellarPopulations:
 
 def read_miles(folder: Path) -> tuple[Floats, Floats, Floats, Floats]:
     """Vacuum wavelength [n] A, [M/H] [k], log age/yr [m], spectra [k, m, n]; BenchmarkError where some are missing."""
+    from astropy.io import fits
+
     found: dict[tuple[float, float], Path] = {}
     for path in folder.iterdir():
         if (match := NAME.fullmatch(path.name)) is not None:

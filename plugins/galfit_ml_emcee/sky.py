@@ -29,6 +29,9 @@ NIGHTS, SEED = 48, 1
 LEAST = 0.7
 """Modes that change less than this, in units of the noise summed over an arm (rms over nights), are left out."""
 
+LEAST_SCANNED = 4.0
+"""The same for a scan, which pays for every mode at every redshift."""
+
 ALIGNED = 0.02
 """Share of a pixel by which the pixels of a spectrum may lie off those of the instrument."""
 
@@ -39,20 +42,20 @@ def can_predict(instrument: Instrument) -> bool:
     return instrument.noise_curve is not None or (instrument.observatory is not None and complete)
 
 
-def sky_modes(batch: SpectrumBatch) -> list[Floats]:
+def sky_modes(batch: SpectrumBatch, *, scan: bool = False) -> list[Floats]:
     """Additive modes of each arm of a batch, [n_mode, n_pix]: standard normals times these, summed, are the residual.
 
-    An arm without prediction has no modes.
+    An arm without prediction has no modes. A scan has the largest alone.
     """
     if batch.instrument.generic or not can_predict(batch.instrument):
         return [np.zeros((0, len(arm.grid))) for arm in batch.arms]
-    known = modes_of(batch.instrument)
+    known = modes_of(batch.instrument, LEAST_SCANNED if scan else LEAST)
     return [_on_pixels(arm, *known.get(arm.name, (None, None))) for arm in batch.arms]
 
 
 @lru_cache(maxsize=8)
-def modes_of(instrument: Instrument) -> dict[str, tuple[Floats, Floats]]:
-    """For each arm its wavelengths [n_pix] and modes [n_mode, n_pix], in 1e-17 erg s^-1 cm^-2 A^-1."""
+def modes_of(instrument: Instrument, least: float = LEAST) -> dict[str, tuple[Floats, Floats]]:
+    """For each arm its wavelengths [n_pix] and modes [n_mode, n_pix] above `least`, in 1e-17 erg s^-1 cm^-2 A^-1."""
     spectrograph = Spectrograph(instrument)
     nominal = spectrograph.exposed(Conditions.nominal(instrument, 1, EXPOSURE_S))
     nights = Conditions.draw(instrument, NIGHTS, EXPOSURE_S, torch.Generator().manual_seed(SEED))
@@ -60,20 +63,21 @@ def modes_of(instrument: Instrument) -> dict[str, tuple[Floats, Floats]]:
     for arm, one, many in zip(instrument.arms, nominal, spectrograph.exposed(nights), strict=True):
         variance = one.white_variance(torch.zeros(1, len(arm.grid)))[0].double().numpy()
         modes = many.residual_modes().double().numpy()
-        out[arm.name] = (arm.grid.centres, principal(modes.reshape(-1, len(arm.grid)) / NIGHTS**0.5, variance))
+        out[arm.name] = (arm.grid.centres, principal(modes.reshape(-1, len(arm.grid)) / NIGHTS**0.5, variance, least))
     return out
 
 
-def principal(rows: Floats, variance: Floats) -> Floats:
-    """Modes [k, n_pix] with the covariance rows' rows of many rows [m, n_pix], but for what is below `LEAST`.
+def principal(rows: Floats, variance: Floats, least: float = LEAST) -> Floats:
+    """Modes [k, n_pix] with the covariance rows' rows of many rows [m, n_pix], but for what is below `least`.
 
     Args:
         rows: each times a standard normal, summed.
         variance: [n_pix] of the noise, by which they are weighed.
+        least: in units of that noise, summed over the pixels.
     """
     white = rows / np.sqrt(variance)
     power, mix = np.linalg.eigh(white @ white.T)
-    kept = power > LEAST**2
+    kept = power > least**2
     return np.ascontiguousarray((mix[:, kept].T @ rows)[::-1])
 
 

@@ -33,31 +33,35 @@ class Native:
         prepared: the same, one arm after the other.
         factors: per arm [n_arm_pix, j], relative errors of the model.
         terms: per arm [n_arm_pix, k], errors added to it.
+        scanned: the same for a scan, the largest of them.
     """
 
     batch: SpectrumBatch
     prepared: Prepared
     factors: tuple[Floats, ...]
     terms: tuple[Floats, ...]
+    scanned: tuple[Floats, ...]
 
     @classmethod
     def of(cls, batch: SpectrumBatch) -> Native:
         """Lay a batch out."""
         factors = tuple(_calibration(batch.instrument, len(arm.grid)) for arm in batch.arms)
-        terms = tuple(np.ascontiguousarray(modes.T) for modes in sky_modes(batch))
-        return cls(batch, prepare(batch, Preparation()), factors, terms)
+        terms, scanned = (
+            tuple(np.ascontiguousarray(modes.T) for modes in sky_modes(batch, scan=scan)) for scan in (False, True)
+        )
+        return cls(batch, prepare(batch, Preparation()), factors, terms, scanned)
 
     def take(self, rows: NDArray[np.intp]) -> Native:
         """The spectra `rows`."""
-        return Native(self.batch.take(rows), self.prepared.take(rows), self.factors, self.terms)
+        return Native(self.batch.take(rows), self.prepared.take(rows), self.factors, self.terms, self.scanned)
 
     def all_factors(self) -> Floats:
         """Factors of all arms as rows over all pixels, [n_mode, n_pix]."""
         return np.asarray(block_diag(*[f.T for f in self.factors]))
 
     def all_terms(self) -> Floats:
-        """Terms of all arms as rows over all pixels, [n_mode, n_pix]."""
-        return np.asarray(block_diag(*[t.T for t in self.terms]))
+        """Terms of a scan of all arms as rows over all pixels, [n_mode, n_pix]."""
+        return np.asarray(block_diag(*[t.T for t in self.scanned]))
 
     def n_good(self, i: int) -> int:
         """Good pixels of spectrum i."""

@@ -49,7 +49,7 @@ def test_residuals_of_other_nights_are_draws_of_the_modes() -> None:
 
 
 def test_nominal_conditions_explain_less() -> None:
-    """With modes of one night's sky a residual of MOONS in H keeps ten standard deviations that nothing explains."""
+    """With modes of one night's sky a residual of MOONS in H keeps eight standard deviations that nothing explains."""
     instrument = get_instrument("moons-lr")
     one = Spectrograph(instrument).exposed(Conditions.nominal(instrument, 1, EXPOSURE_S))[2]
     _, modes, variance = nights("moons-lr", 100, 12)[2]

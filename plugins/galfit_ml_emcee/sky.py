@@ -53,31 +53,36 @@ def sky_modes(batch: SpectrumBatch, *, scan: bool = False) -> list[Floats]:
     return [_on_pixels(arm, *known.get(arm.name, (None, None))) for arm in batch.arms]
 
 
-@lru_cache(maxsize=8)
 def modes_of(instrument: Instrument, least: float = LEAST) -> dict[str, tuple[Floats, Floats]]:
     """For each arm its wavelengths [n_pix] and modes [n_mode, n_pix] above `least`, in 1e-17 erg s^-1 cm^-2 A^-1."""
+    return {name: (centres, modes[size > least]) for name, (centres, modes, size) in _over_nights(instrument).items()}
+
+
+@lru_cache(maxsize=8)
+def _over_nights(instrument: Instrument) -> dict[str, tuple[Floats, Floats, Floats]]:
+    """For each arm its wavelengths, its modes above `LEAST`, largest first, and their sizes [n_mode]."""
     spectrograph = Spectrograph(instrument)
     nominal = spectrograph.exposed(Conditions.nominal(instrument, 1, EXPOSURE_S))
     nights = Conditions.draw(instrument, NIGHTS, EXPOSURE_S, torch.Generator().manual_seed(SEED))
     out = {}
     for arm, one, many in zip(instrument.arms, nominal, spectrograph.exposed(nights), strict=True):
         variance = one.white_variance(torch.zeros(1, len(arm.grid)))[0].double().numpy()
-        modes = many.residual_modes().double().numpy()
-        out[arm.name] = (arm.grid.centres, principal(modes.reshape(-1, len(arm.grid)) / NIGHTS**0.5, variance, least))
+        residuals = many.residual_modes().double().numpy().reshape(-1, len(arm.grid))
+        modes = principal(residuals / NIGHTS**0.5, variance)
+        out[arm.name] = (arm.grid.centres, modes, np.sqrt((modes**2 / variance).sum(axis=1)))
     return out
 
 
-def principal(rows: Floats, variance: Floats, least: float = LEAST) -> Floats:
-    """Modes [k, n_pix] with the covariance rows' rows of many rows [m, n_pix], but for what is below `least`.
+def principal(rows: Floats, variance: Floats) -> Floats:
+    """Modes [k, n_pix] with the covariance rows' rows of many rows [m, n_pix], but for what is below `LEAST`.
 
     Args:
         rows: each times a standard normal, summed.
         variance: [n_pix] of the noise, by which they are weighed.
-        least: in units of that noise, summed over the pixels.
     """
     white = rows / np.sqrt(variance)
     power, mix = np.linalg.eigh(white @ white.T)
-    kept = power > least**2
+    kept = power > LEAST**2
     return np.ascontiguousarray((mix[:, kept].T @ rows)[::-1])
 
 

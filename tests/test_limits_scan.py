@@ -21,7 +21,7 @@ from galfit_ml.simulate.pixels import Pixels
 from galfit_ml.simulate.prior import MASS_RANGE
 from galfit_ml_emcee.library.amplitude import log_integral
 from galfit_ml_emcee.library.axis import Bin, ScanAxis
-from galfit_ml_emcee.library.correlate import Correlator, correlate
+from galfit_ml_emcee.library.correlate import Correlator, Pieces, correlate
 from galfit_ml_emcee.library.data import Native, calibration_columns, scan_data
 from galfit_ml_emcee.library.library import Library
 from galfit_ml_emcee.library.scan import LAGS, LibraryScan, amplitude_bounds, band_flux, interpolation, nodes
@@ -71,10 +71,10 @@ def test_correlations_are_direct_sums(n_pix: int, n_lag: int) -> None:
     direct = torch.stack([(left[:, None] * right[:, lag : lag + n_pix]).sum(-1) for lag in range(n_lag)], dim=-1).flip(
         -1
     )
-    torch.testing.assert_close(Correlator(right, n_lag)(left), direct, rtol=1e-10, atol=1e-9)
+    torch.testing.assert_close(Correlator(right, n_lag)(Pieces(left)), direct, rtol=1e-10, atol=1e-9)
     torch.testing.assert_close(correlate(left[:, None], right, n_lag), direct, rtol=1e-10, atol=1e-9)
-    both = Correlator(torch.stack([right, 2 * right.flip(1)]), n_lag)(torch.stack([left, left.cos()], dim=1))
-    other = Correlator(2 * right.flip(1), n_lag)(left.cos())
+    both = Correlator(torch.stack([right, 2 * right.flip(1)]), n_lag)(Pieces(torch.stack([left, left.cos()], dim=1)))
+    other = Correlator(2 * right.flip(1), n_lag)(Pieces(left.cos()))
     torch.testing.assert_close(both, direct + other, rtol=1e-10, atol=1e-9)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from galfit_ml.simulate.smoothing import fast_length
 
 LEAST_PIECE = 512
+ROUND = 64
 
 
 def correlate(left: Tensor, right: Tensor, n_lag: int) -> Tensor:
@@ -23,6 +24,27 @@ def correlate(left: Tensor, right: Tensor, n_lag: int) -> Tensor:
     return torch.fft.irfft(product, n=size)[..., :n_lag].flip(-1)
 
 
+class Pieces:
+    """Rows cut into pieces and transformed: once for all correlators of the same lengths that come one after another.
+
+    Args:
+        rows: [n, n_pix] or, for m sets, [n, m, n_pix].
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+        self._made: tuple[tuple[int, int], Tensor] | None = None
+
+    def transforms(self, piece: int, size: int) -> Tensor:
+        """Of pieces of so many pixels, to be padded to `size`, [n_frequency, m * n_pieces, n]."""
+        if self._made is None or self._made[0] != (piece, size):
+            n_pix = self.rows.shape[-1]
+            padded = torch.nn.functional.pad(self.rows, (0, -n_pix % piece))
+            found = torch.fft.rfft(padded.reshape(len(self.rows), -1, piece), n=size)
+            self._made = (piece, size), found.permute(2, 1, 0).contiguous()
+        return self._made[1]
+
+
 class Correlator:
     """The same sums for many templates at fewer redshifts than pixels.
 
@@ -36,26 +58,30 @@ class Correlator:
 
     def __init__(self, templates: Tensor, n_lag: int) -> None:
         sets = templates.reshape(-1, *templates.shape[-2:])
-        self.n_lag, self.n_pix = n_lag, sets.shape[2] - n_lag + 1
-        self.piece = min(max(n_lag, LEAST_PIECE), self.n_pix)
-        self.n_pieces = -(-self.n_pix // self.piece)
+        n_pix = sets.shape[2] - n_lag + 1
+        self.n_lag = n_lag
+        # Rounded up, so that bins of redshifts that differ by one share the transforms of the spectra.
+        room = -(-n_lag // ROUND) * ROUND
+        self.piece = min(max(room, LEAST_PIECE), n_pix)
+        self.size = fast_length(self.piece + room - 1)
         reach = self.piece + n_lag - 1
-        self.size = fast_length(reach)
-        padded = torch.nn.functional.pad(sets, (0, self.n_pieces * self.piece + n_lag - 1 - sets.shape[2]))
-        pieces = padded.unfold(2, reach, self.piece)
-        self.transforms = torch.fft.rfft(pieces, n=self.size).permute(3, 1, 0, 2).flatten(2).contiguous()
+        padded = torch.nn.functional.pad(sets, (0, -n_pix % self.piece))
+        found = torch.fft.rfft(padded.unfold(2, reach, self.piece), n=self.size).permute(3, 1, 0, 2).flatten(2)
+        # Conjugate and turned by n_lag - 1 steps: the sums come out by increasing redshift.
+        turn = torch.arange(len(found), dtype=torch.float64, device=sets.device) * (
+            -2 * torch.pi * (n_lag - 1) / self.size
+        )
+        phase = torch.polar(torch.ones_like(turn), turn).to(found.dtype)
+        self.transforms = (found.conj() * phase[:, None, None]).contiguous()
 
-    def __call__(self, left: Tensor) -> Tensor:
-        """Sums with rows `left` [n, n_pix] or, for m sets, [n, m, n_pix]; [n, k, n_lag] by increasing redshift."""
-        sums = torch.fft.irfft(self._product(left).permute(2, 1, 0).contiguous(), n=self.size)
-        return sums[..., : self.n_lag].flip(-1)
+    def __call__(self, left: Pieces) -> Tensor:
+        """Sums with rows [n, n_pix] or, for m sets, [n, m, n_pix]; [n, k, n_lag] by increasing redshift."""
+        return torch.fft.irfft(self._product(left).permute(2, 1, 0).contiguous(), n=self.size)[..., : self.n_lag]
 
-    def by_lag(self, left: Tensor) -> Tensor:
+    def by_lag(self, left: Pieces) -> Tensor:
         """The same in the order [n_lag, k, n]."""
-        return torch.fft.irfft(self._product(left), n=self.size, dim=0)[: self.n_lag].flip(0).contiguous()
+        return torch.fft.irfft(self._product(left), n=self.size, dim=0)[: self.n_lag].contiguous()
 
-    def _product(self, left: Tensor) -> Tensor:
+    def _product(self, left: Pieces) -> Tensor:
         """Transforms of the sums, [n_frequency, k, n]."""
-        padded = torch.nn.functional.pad(left, (0, self.n_pieces * self.piece - self.n_pix))
-        pieces = torch.fft.rfft(padded.reshape(len(left), -1, self.piece), n=self.size)
-        return self.transforms @ pieces.permute(2, 1, 0).conj().contiguous()
+        return self.transforms @ left.transforms(self.piece, self.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from galfit_ml_emcee.library.axis import ScanAxis
+from galfit_ml_emcee.library.correlate import Pieces
 
 Floats = NDArray[np.float64]
 
@@ -53,6 +55,21 @@ def _running(values: Floats) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
+class ScanPieces:
+    """Transforms of n spectra.
+
+    Args:
+        data: of their data.
+        square: of weight and slope, two sets.
+        modes: of the nuisances of each spectrum.
+    """
+
+    data: Pieces
+    square: Pieces
+    modes: tuple[Pieces, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class ScanData:
     """What a scan needs of n spectra; with F the spreading of native pixels over the grid and W = ivar.
 
@@ -73,6 +90,12 @@ class ScanData:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    @cached_property
+    def pieces(self) -> ScanPieces:
+        """The same for the correlators."""
+        square = torch.stack([self.weight, self.slope], dim=1)
+        return ScanPieces(Pieces(self.data), Pieces(square), tuple(Pieces(modes) for modes in self.modes))
 
     def to(self, device: str | torch.device, dtype: torch.dtype) -> ScanData:
         """The same on another device, in another precision."""
@@ -99,8 +122,9 @@ def scan_data(native: Native, axis: ScanAxis, nuisances: list[Floats] | None = N
             modes[row], seen = _marginalised(columns, native.ivar[row], native.flux[row])
             modes[row] = (spread @ modes[row].T).T
             data[row] -= seen @ modes[row]
-    most = max(len(m) for m in modes)
-    padded = np.stack([np.pad(m, ((0, most - len(m)), (0, 0))) for m in modes])
+    padded = np.zeros((len(modes), max(len(m) for m in modes), axis.n_pix))
+    for place, own in zip(padded, modes, strict=True):
+        place[: len(own)] = own
     return ScanData(*(torch.as_tensor(array) for array in (data, weight, slope, padded)))
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from galfit_ml.simulate.pixels import C_ANGSTROM
 from galfit_ml.simulate.prior import MASS_RANGE
 from galfit_ml_emcee.library.amplitude import log_integral
-from galfit_ml_emcee.library.correlate import Correlator
+from galfit_ml_emcee.library.correlate import Correlator, Pieces
 from galfit_ml_emcee.library.data import ScanData
 from galfit_ml_emcee.library.library import Library
 from galfit_ml_emcee.library.templates import BinTemplates, log_dilution
@@ -114,7 +114,7 @@ class BinScan:
 
     def terms(self, data: ScanData) -> tuple[Tensor, Tensor]:
         """Sums with basis vectors and pairs of them, [k, n_spectrum, n_lag] and [n_pair, n_spectrum, n_lag]."""
-        return self.linear(data.data).transpose(0, 1), self._gram(data).transpose(0, 1)
+        return self.linear(data.pieces.data).transpose(0, 1), self._gram(data).transpose(0, 1)
 
     def template_evidence(
         self, terms: tuple[Tensor, Tensor], lag: int, *, bounded: bool = True
@@ -133,9 +133,9 @@ class BinScan:
 
     def _gram(self, data: ScanData) -> Tensor:
         """Marginal inner products of the basis vectors, [n_spectrum, n_pair, n_lag]."""
-        gram = self.square(torch.stack([data.weight, data.slope], dim=1))
+        gram = self.square(data.pieces.square)
         if data.modes.shape[1]:
-            for row, modes in zip(gram, data.modes, strict=True):
+            for row, modes in zip(gram, data.pieces.modes, strict=True):
                 seen = self.linear.by_lag(modes)
                 row -= torch.bmm(seen, seen.mT)[:, self.pairs[0], self.pairs[1]].T
         return gram
@@ -230,7 +230,7 @@ def band_flux(templates: BinTemplates, library: Library, linear: Correlator) -> 
     # On a grid uniform in ln(wavelength) the mean of f_nu = f_lambda lambda^2 / c over photons is a plain mean.
     weight = wave.square() * inside
     scale = FLUX_UNIT * float(weight.max()) / (C_ANGSTROM * int(inside.sum()))
-    sums = linear((weight / weight.max()).to(templates.basis)[None])[0, :, nodes(len(templates.bin))]
+    sums = linear(Pieces((weight / weight.max()).to(templates.basis)[None]))[0, :, nodes(len(templates.bin))]
     return (templates.coefficients @ sums).clamp(min=1e-6).double() * scale
 
 

@@ -45,6 +45,12 @@ STAR_FORMING = (-10.0, -8.5)
 
 LARGEST_AV = 1.5
 
+NOT_OF = {
+    "emcee": {"out", "stock", "n_live", "n_eff", "max_calls", "max_seconds"},
+    "bagpipes": {"out", "stock", "n_effective"},
+}
+"""Options that a backend's result does not depend on."""
+
 N_CANDIDATES = 64
 N_SAMPLES = 1000
 STOCK_CALLS = 100
@@ -81,7 +87,7 @@ def request(chosen: MockSurvey, options: argparse.Namespace) -> Request:
 
 def backend(name: str, options: argparse.Namespace) -> Backend:
     if name == "emcee":
-        return EmceeBackend()
+        return EmceeBackend(n_effective=options.n_effective)
     order = get_instrument(options.instrument).calibration_order
     if name == "stock":
         return BagpipesBackend(STOCK_CALLS, max_calls=STOCK_CALLS, calibration_order=order, stock=True)
@@ -154,7 +160,12 @@ def quantiles(posterior: Posterior) -> dict[str, list[float]]:
 
 def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """What stands in the file of a backend, or is measured and written there."""
-    settings = {key: str(value) for key, value in vars(options).items() if key not in {"out", "stock"}}
+    others = {
+        "out",
+        "stock",
+        *(["n_effective"] if name != "emcee" else ["n_live", "n_eff", "max_calls", "max_seconds"]),
+    }
+    settings = {key: str(value) for key, value in vars(options).items() if key not in others}
     file = options.out / f"{name}.json"
     if file.exists():
         kept = json.loads(file.read_text())
@@ -240,6 +251,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--magnitude", type=float, default=21.0)
     parser.add_argument("--redshift", type=float, default=1.2)
     parser.add_argument("--width", type=float, default=0.01, help="half-width of the redshift range, in 1 + z")
+    parser.add_argument("--n-effective", type=float, default=500.0, help="effective samples asked of emcee")
     parser.add_argument("--n-live", type=int, default=400)
     parser.add_argument("--n-eff", type=float, default=1000.0)
     parser.add_argument("--max-calls", type=int, default=1_000_000)

@@ -1,8 +1,8 @@
 """Mock spectra whose noise is the one the likelihood of the emcee backend assumes.
 
-White noise of tier 0, times a scale drawn from its prior; the flux calibration of each arm and the sky residual drawn
-from theirs; line ratios scattered as the backend allows for. Truths come from the prior of the backend itself, so that
-its posteriors must be calibrated in every respect.
+White noise of tier 0, times a scale drawn from its prior; the flux calibration of each arm and the sky residual over
+nights drawn from theirs; line ratios scattered as the backend allows for. Truths come from the prior of the backend
+itself, so that its posteriors must be calibrated in every respect.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from galfit_ml.simulate.spectrograph import Spectrograph
 from galfit_ml.spectra import ArmSpectra, SpectrumBatch
 from galfit_ml_emcee.likelihood import NOISE_SCALE_SIGMA
 from galfit_ml_emcee.line_error import LINES, RELATIVE_ERROR
+from galfit_ml_emcee.sky import modes_of
 
 Floats = NDArray[np.float64]
 
@@ -125,12 +126,14 @@ class MatchedMocks:
         variance = self.spectrograph.white_variance(clean, conditions)
         scale = torch.exp(NOISE_SCALE_SIGMA * torch.randn(n, 1, generator=generator))
         flux = clean.clone()
-        for exposure, arm in zip(self.spectrograph.exposed(conditions), self.spectrograph.arms, strict=True):
-            modes = torch.as_tensor(calibration_modes(self.instrument, arm.stop - arm.start)).float()
-            flux[:, arm] *= 1 + torch.randn(n, len(modes), generator=generator) @ modes
-            residual = exposure.residual_modes()
-            amplitudes = torch.randn(n, residual.shape[1], generator=generator)
-            flux[:, arm] += torch.einsum("nk,nkp->np", amplitudes, residual)
+        sky = modes_of(self.instrument)
+        for own, arm in zip(self.instrument.arms, self.spectrograph.arms, strict=True):
+            errors, residual = (
+                torch.as_tensor(modes).float()
+                for modes in (calibration_modes(self.instrument, arm.stop - arm.start), sky[own.name][1])
+            )
+            flux[:, arm] *= 1 + torch.randn(n, len(errors), generator=generator) @ errors
+            flux[:, arm] += torch.randn(n, len(residual), generator=generator) @ residual
         flux += scale * variance.sqrt() * torch.randn(flux.shape, generator=generator)
         return flux, 1 / variance, scale
 

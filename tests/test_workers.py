@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,14 +170,19 @@ def test_an_error_of_the_caller_ends_the_call(workers: int, call: str) -> None:
         run_tasks(work.halfway, [1, 2, 3], workers, **{call: stop})  # type: ignore[arg-type]
 
 
-def started(code: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
-    """A script of that code, the folder its argument."""
+@contextmanager
+def started(code: str, folder: Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A script of that code, the folder its argument; it is gone afterwards, however a test ends."""
     script = folder / "script.py"
     script.write_text(code)
     paths = os.pathsep.join([str(HERE.parent), str(HERE)])
     command = [sys.executable, str(script), str(folder)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, **pipes, **options)
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, **pipes, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run_script(code: str, folder: Path) -> tuple[int, str, str]:
@@ -226,7 +232,8 @@ def test_a_script_without_its_guard_is_told_what_to_type(tmp_path: Path) -> None
 
 
 WAITING = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where a shell runs all this in the background
 from pathlib import Path
 import worker_tasks
 from galfit_ml.workers import run_tasks

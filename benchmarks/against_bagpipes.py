@@ -55,7 +55,6 @@ N_CANDIDATES = 64
 N_SAMPLES = 1000
 STOCK_CALLS = 100
 
-WORKED = "processor seconds"
 OWN_NOTE = "each has nuisances of its own that are integrated out and not counted here"
 
 
@@ -160,12 +159,8 @@ def quantiles(posterior: Posterior) -> dict[str, list[float]]:
 
 def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """What stands in the file of a backend, or is measured and written there."""
-    others = {
-        "out",
-        "stock",
-        *(["n_effective"] if name != "emcee" else ["n_live", "n_eff", "max_calls", "max_seconds"]),
-    }
-    settings = {key: str(value) for key, value in vars(options).items() if key not in others}
+    without = NOT_OF["emcee" if name == "emcee" else "bagpipes"]
+    settings = {key: str(value) for key, value in vars(options).items() if key not in without}
     file = options.out / f"{name}.json"
     if file.exists():
         kept = json.loads(file.read_text())
@@ -184,9 +179,8 @@ def report(results: dict[str, dict[str, Any]], truth: dict[str, float]) -> list[
     stopped = bool(theirs["flags"] & Flag.NOT_CONVERGED)
     limit = ">= " if stopped else ""
     rows = [f"{'':24s}{'emcee':>14s}{'bagpipes':>16s}"]
-    rows += [
-        line(name, ours[key], theirs[key], limit) for name, key in (("seconds", "seconds"), (WORKED, "cpu_seconds"))
-    ]
+    for name, key in (("seconds", "seconds"), ("processor seconds", "cpu_seconds")):
+        rows.append(line(name, ours[key], theirs[key], limit))
     for key in ("effective_samples", "likelihood_calls", "free_parameters", "peak_memory_mb"):
         rows.append(line(key.replace("_", " "), *(r["told"].get(key, np.nan) for r in (ours, theirs)), digits=0))
     rows.append(line("processor s / effective", per_sample(ours), per_sample(theirs), digits=4))

@@ -128,10 +128,8 @@ class MatchedMocks:
         flux = clean.clone()
         sky = modes_of(self.instrument)
         for own, arm in zip(self.instrument.arms, self.spectrograph.arms, strict=True):
-            errors, residual = (
-                torch.as_tensor(modes).float()
-                for modes in (calibration_modes(self.instrument, arm.stop - arm.start), sky[own.name][1])
-            )
+            errors = torch.as_tensor(calibration_modes(self.instrument, arm.stop - arm.start)).float()
+            residual = torch.as_tensor(sky[own.name][1]).float()
             flux[:, arm] *= 1 + torch.randn(n, len(errors), generator=generator) @ errors
             flux[:, arm] += torch.randn(n, len(residual), generator=generator) @ residual
         flux += scale * variance.sqrt() * torch.randn(flux.shape, generator=generator)

@@ -9,6 +9,7 @@ from galfit_ml.simulate.smoothing import fast_length
 
 LEAST_PIECE = 512
 ROUND = 64
+"""Ranges of lags are taken for the next multiple of it, so that bins that differ by one have pieces of one length."""
 
 
 def correlate(left: Tensor, right: Tensor, n_lag: int) -> Tensor:
@@ -60,7 +61,6 @@ class Correlator:
         sets = templates.reshape(-1, *templates.shape[-2:])
         n_pix = sets.shape[2] - n_lag + 1
         self.n_lag = n_lag
-        # Rounded up, so that bins of redshifts that differ by one share the transforms of the spectra.
         room = -(-n_lag // ROUND) * ROUND
         self.piece = min(max(room, LEAST_PIECE), n_pix)
         self.size = fast_length(self.piece + room - 1)
